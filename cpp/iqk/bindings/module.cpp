@@ -1,0 +1,145 @@
+// The Python module iqkcpu._core: api.h for Python, no more. Arrays come in checked and contiguous, the GIL
+// is released around all work, and refusals (std::invalid_argument) become ValueError.
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include <nanobind/nanobind.h>
+#include <nanobind/ndarray.h>
+#include <nanobind/stl/optional.h>
+#include <nanobind/stl/string.h>
+#include <nanobind/stl/vector.h>
+
+#include "iqk/api.h"
+
+namespace nb = nanobind;
+using namespace nb::literals;
+
+namespace {
+
+using Bytes = nb::ndarray<nb::numpy, const uint8_t, nb::c_contig, nb::device::cpu>;
+using MutableBytes = nb::ndarray<nb::numpy, uint8_t, nb::c_contig, nb::device::cpu>;
+using Floats = nb::ndarray<nb::numpy, const float, nb::c_contig, nb::device::cpu>;
+using MutableFloats = nb::ndarray<nb::numpy, float, nb::c_contig, nb::device::cpu>;
+
+[[noreturn]] void refuse_size(const char* what, int64_t is, int64_t should) {
+  throw iqk::BadShape(std::string(what) + " holds " + std::to_string(is) + " values where " +
+                      std::to_string(should) + " are needed");
+}
+
+void check_size(const char* what, int64_t is, int64_t should) {
+  if (is != should) refuse_size(what, is, should);
+}
+
+const iqk::Type& type_of(int id) {
+  const iqk::Type* type = iqk::find_type(id);
+  if (type == nullptr) throw iqk::BadType("unknown type id " + std::to_string(id));
+  return *type;
+}
+
+// One matrix of weights over bytes that Python owns, and the reference that keeps them.
+struct Matrix {
+  iqk::Weights weights;
+  Bytes raw;
+
+  Matrix(int type, Bytes bytes, int64_t rows, int64_t k)
+      : weights{&type_of(type), bytes.data(), rows, k}, raw(std::move(bytes)) {
+    check_size("raw", static_cast<int64_t>(raw.size()), iqk::matrix_bytes(*weights.type, rows, k));
+  }
+  int64_t size() const { return weights.rows * weights.k; }
+};
+
+void mul_mat(const Matrix& w, const Floats& x, const MutableFloats& out, int threads) {
+  const int64_t k = w.weights.k;
+  const int64_t batch = static_cast<int64_t>(x.size()) / k;
+  check_size("x", static_cast<int64_t>(x.size()), batch * k);
+  check_size("out", static_cast<int64_t>(out.size()), batch * w.weights.rows);
+  const nb::gil_scoped_release unlocked;
+  iqk::mul_mat(w.weights, x.data(), batch, out.data(), threads);
+}
+
+void dequantize(const Matrix& w, const MutableFloats& out, int threads) {
+  check_size("out", static_cast<int64_t>(out.size()), w.size());
+  const nb::gil_scoped_release unlocked;
+  iqk::dequantize(w.weights, out.data(), threads);
+}
+
+void quantize(int type, const Floats& a, int64_t rows, int64_t k, const std::optional<Floats>& imatrix,
+              const MutableBytes& out, int threads) {
+  const iqk::Type& to = type_of(type);
+  check_size("out", static_cast<int64_t>(out.size()), iqk::matrix_bytes(to, rows, k));
+  check_size("a", static_cast<int64_t>(a.size()), rows * k);
+  if (imatrix) check_size("imatrix", static_cast<int64_t>(imatrix->size()), k);
+  const nb::gil_scoped_release unlocked;
+  iqk::quantize(to, a.data(), rows, k, imatrix ? imatrix->data() : nullptr, out.data(), threads);
+}
+
+std::optional<std::string> text_or_none(const char* text) {
+  return text == nullptr ? std::nullopt : std::optional<std::string>(text);
+}
+
+}  // namespace
+
+NB_MODULE(_core, m) {
+  m.doc() =
+      "The C++ core of iqkcpu. Its users are the modules beside it: checks and conversions happen there.";
+  m.attr("version") = IQK_VERSION;
+  m.attr("compiler") = "C++ " __VERSION__;
+
+  nb::class_<iqk::Type>(m, "TypeInfo", "One line of the table of formats.")
+      .def_prop_ro("name", [](const iqk::Type& t) { return std::string(t.name); })
+      .def_ro("id", &iqk::Type::id)
+      .def_prop_ro("family", [](const iqk::Type& t) { return std::string(t.family); })
+      .def_ro("block_weights", &iqk::Type::block_weights)
+      .def_ro("block_bytes", &iqk::Type::block_bytes)
+      .def_ro("header_bytes", &iqk::Type::header_bytes)
+      .def_ro("interleave", &iqk::Type::interleave)
+      .def_prop_ro("base", [](const iqk::Type& t) { return text_or_none(t.base); })
+      .def_prop_ro("repacked", [](const iqk::Type& t) { return text_or_none(t.repacked); })
+      .def_prop_ro("tier", [](const iqk::Type& t) { return text_or_none(t.tier); })
+      .def_prop_ro("can_multiply", [](const iqk::Type& t) { return iqk::can_multiply(t); })
+      .def_prop_ro("can_quantize", [](const iqk::Type& t) { return iqk::can_quantize(t); })
+      .def("row_bytes", &iqk::row_bytes, "k"_a)
+      .def("matrix_bytes", &iqk::matrix_bytes, "rows"_a, "k"_a);
+
+  nb::class_<iqk::Plan>(m, "PlanInfo", "What mul_mat will do.")
+      .def_ro("kernel", &iqk::Plan::kernel)
+      .def_ro("weights", &iqk::Plan::weights)
+      .def_ro("activations", &iqk::Plan::activations)
+      .def_ro("isa", &iqk::Plan::isa)
+      .def_ro("threads", &iqk::Plan::threads)
+      .def_ro("threshold", &iqk::Plan::threshold)
+      .def_ro("why", &iqk::Plan::why);
+
+  nb::class_<iqk::Peaks>(m, "Peaks", "The limits of this machine, as just measured.")
+      .def_ro("int8_gops", &iqk::Peaks::int8_gops)
+      .def_ro("float_gflops", &iqk::Peaks::float_gflops)
+      .def_ro("read_gbs", &iqk::Peaks::read_gbs)
+      .def_ro("write_gbs", &iqk::Peaks::write_gbs)
+      .def_ro("copy_gbs", &iqk::Peaks::copy_gbs)
+      .def_ro("ghz", &iqk::Peaks::ghz)
+      .def_ro("int8_instruction", &iqk::Peaks::int8_instruction);
+
+  nb::class_<Matrix>(m, "Matrix", "One matrix of quantized weights over borrowed bytes.")
+      .def(nb::init<int, Bytes, int64_t, int64_t>(), "type"_a, "raw"_a.noconvert(), "rows"_a, "k"_a);
+
+  m.def("types", &iqk::types, nb::rv_policy::reference, "The table of formats, in its order.");
+  m.def("isas", &iqk::isas, "Instruction sets usable on this machine, best last.");
+  m.def("isa", &iqk::isa, "The instruction set in use.");
+  m.def("use_isa", &iqk::use_isa, "name"_a, "Choose the instruction set, for the whole process.");
+  m.def("cpu_features", &iqk::cpu_feature_names, "Features of this CPU, in the spelling of /proc/cpuinfo.");
+  m.def("cpu_name", &iqk::cpu_name);
+  m.def("default_threads", &iqk::default_threads, "Physical cores that this process may use.");
+
+  m.def("mul_mat", &mul_mat, "w"_a, "x"_a.noconvert(), "out"_a.noconvert(), "threads"_a,
+        "out[b][r] = sum over k of w[r][k] * x[b][k].");
+  m.def("dequantize", &dequantize, "w"_a, "out"_a.noconvert(), "threads"_a, "out[r][k] = w[r][k].");
+  m.def("quantize", &quantize, "type"_a, "a"_a.noconvert(), "rows"_a, "k"_a, "imatrix"_a.noconvert().none(),
+        "out"_a.noconvert(), "threads"_a, "a[rows][k] to the bytes of a type.");
+  m.def(
+      "plan",
+      [](const Matrix& w, int64_t batch, int threads) { return iqk::plan(w.weights, batch, threads); }, "w"_a,
+      "batch"_a, "threads"_a);
+  m.def("measure_peaks", &iqk::measure_peaks, "threads"_a, nb::call_guard<nb::gil_scoped_release>(),
+        "Measure the limits of this machine; takes about a second.");
+}

@@ -1,0 +1,40 @@
+// What the parts of the dispatcher share.
+#pragma once
+
+#include "iqk/api.h"
+#include "iqk/kernels/arguments.h"
+
+namespace iqk {
+
+// Types whose size does not follow from rows of blocks alone.
+constexpr int kBf16R16 = 230, kI2S = 36;
+constexpr int64_t kI2STail = 32;  // a float32 scale and padding behind the whole tensor
+
+// First batch of the panel, per kind of instruction set.
+struct PanelThresholds {
+  int avx2, avx512, neon;
+};
+PanelThresholds panel_thresholds(const Type& type);
+
+GroupWalk walk_groups(const Weights& w);
+
+// The instruction set in use.
+struct Isa {
+  const char* name;
+  const IsaKernels* kernels;
+  const FormatKernels& find(const Type& type) const;
+  int threshold(const Type& type) const;
+};
+const Isa& current_isa();
+
+// What a call will do: one decision for mul_mat and plan.
+enum class Path { kNone, kPlain, kGemv, kPanel, kFloatPlain, kFloatGemv, kFloatPanel };
+struct Choice {
+  const Isa* isa;
+  const FormatKernels* format;
+  Path path;
+  int threads;
+};
+Choice choose(const Weights& w, int64_t batch, int threads);
+
+}  // namespace iqk

@@ -1,0 +1,83 @@
+// Which kernel a product takes, and why.
+#include <algorithm>
+
+#include "iqk/base/pool.h"
+#include "iqk/dispatch/dispatch.h"
+
+namespace iqk {
+
+namespace {
+
+// A thread is worth waking for so many multiply-adds.
+constexpr int64_t kWorkPerThread = 1 << 18;
+
+Path choose_path(const Weights& w, int64_t batch, const Isa& isa, const FormatKernels& format) {
+  if (batch == 0 || w.rows == 0) return Path::kNone;
+  if (!w.type->tier) {
+    if (!format.float_panel) return Path::kFloatPlain;
+    return format.float_gemv && batch < isa.threshold(*w.type) ? Path::kFloatGemv : Path::kFloatPanel;
+  }
+  if (format.plain) return Path::kPlain;
+  return batch < isa.threshold(*w.type) ? Path::kGemv : Path::kPanel;
+}
+
+}  // namespace
+
+Choice choose(const Weights& w, int64_t batch, int threads) {
+  const Isa& isa = current_isa();
+  const FormatKernels& format = isa.find(*w.type);
+  const double work = static_cast<double>(w.rows) * static_cast<double>(w.k) * static_cast<double>(batch);
+  const double useful = std::max(1.0, work / static_cast<double>(kWorkPerThread));
+  const int limit = useful < kMaxThreads ? static_cast<int>(useful) : kMaxThreads;
+  return {&isa, &format, choose_path(w, batch, isa, format), std::min(threads, limit)};
+}
+
+
+Plan plan(const Weights& w, int64_t batch, int threads) {
+  const Choice choice = choose(w, batch, threads);
+  const FormatKernels& format = *choice.format;
+  const std::string name = w.type->name, per = std::to_string(format.order.scales ? 256 / format.order.scales : 32);
+  Plan p{};
+  p.isa = choice.isa->name;
+  p.threads = choice.threads;
+  p.weights = name;
+  p.threshold = choice.path == Path::kPlain || choice.path == Path::kFloatPlain ? 0 : choice.isa->threshold(*w.type);
+  const std::string below = "batch " + std::to_string(batch) + " is below the threshold of " + std::to_string(p.threshold),
+                    above = "batch " + std::to_string(batch) + " reaches the threshold of " + std::to_string(p.threshold);
+  const std::string integers = "int8, one float32 scale per 32";
+  switch (choice.path) {
+    case Path::kNone:
+      p.kernel = "none";
+      p.why = "nothing to compute";
+      break;
+    case Path::kPlain:
+      p.kernel = "plain";
+      p.activations = integers;
+      p.why = "the scalar tier decodes " + name + " in plain C++ for every batch";
+      break;
+    case Path::kGemv:
+      p.kernel = "gemv";
+      p.activations = integers;
+      p.why = below + ": " + name + " is decoded in registers, exact, one scale per " + per + " weights" +
+              (format.vectorized ? "" : " (by its plain decoder)");
+      break;
+    case Path::kPanel:
+      p.kernel = "panel";
+      p.weights = w.type->tier;
+      p.activations = integers;
+      p.why = above + ": " + name + " is unpacked to an int8 panel of tier " + w.type->tier + ", exact, one float32 scale" +
+              (format.order.terms ? " and offset" : "") + " per " + per + " weights";
+      break;
+    case Path::kFloatPlain:
+    case Path::kFloatGemv:
+    case Path::kFloatPanel:
+      p.kernel = choice.path == Path::kFloatPanel ? "float_panel" : choice.path == Path::kFloatGemv ? "float_gemv" : "plain";
+      p.activations = "float32";
+      p.why = name + " is multiplied in float32" +
+              (choice.path == Path::kFloatGemv ? "; " + below : choice.path == Path::kFloatPanel ? "; " + above : "");
+      break;
+  }
+  return p;
+}
+
+}  // namespace iqk

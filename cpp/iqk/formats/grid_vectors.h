@@ -1,0 +1,39 @@
+// Constants of the codebook i-quants' vector code: where the bits of the 32 groups of eight weights lie.
+#pragma once
+
+#include "iqk/formats/grid.h"
+#include "iqk/formats/vectors.h"
+
+namespace IQK_NS {
+
+struct BytePattern {
+  alignas(64) uint8_t at[64];
+  constexpr operator const uint8_t*() const { return at; }
+};
+template <class F>
+static constexpr BytePattern byte_pattern(F f) {
+  BytePattern t{};
+  for (int i = 0; i < 64; ++i) t.at[i] = static_cast<uint8_t>(f(i / 16, i % 16));
+  return t;
+}
+// Indices for `lookup` of 16 bytes: 128 gives 0. Lane L has the groups 8 L .. 8 L + 7, one word or one byte each.
+static constexpr BytePattern kByteOfGroup = byte_pattern([](int lane, int y) { return y % 2 ? 128 : 2 * lane + y / 8; });
+static constexpr BytePattern kWordOfGroup = byte_pattern([](int lane, int y) { return 4 * lane + y / 8 * 2 + y % 2; });
+static constexpr BytePattern kByteOfPair = byte_pattern([](int lane, int y) { return y % 2 ? 4 * lane + y / 4 : 128; });
+// Lane L has the chunks 2 L and 2 L + 1 of eight bytes.
+static constexpr BytePattern kByteOfChunk = byte_pattern([](int lane, int y) { return 4 * lane + y / 8 * 2; });
+// Word factors: a left shift that differs in four neighbouring groups.
+static constexpr BytePattern kTimes64_16_4_1 =
+    byte_pattern([](int, int y) { return y % 2 ? 0 : 64 >> 2 * (y / 2 % 4); });
+static constexpr BytePattern kTimes512_64_8_1 =
+    byte_pattern([](int, int y) { return (512 >> 3 * (y / 2 % 4)) >> (y % 2 * 8); });
+
+// 2 s + 1 for the high nibbles s of eight bytes, Stride apart.
+template <int Stride>
+IQK_INLINE Floats<8> odd_scales(const uint8_t* p) {
+  uint64_t x = 0;
+  unroll<8>([&](auto b) IQK_LAMBDA { x |= static_cast<uint64_t>(p[Stride * b]) << (8 * b); });
+  return floats_u8<8>((shr16<3>(small_of(x, 0)) & small_splat(30)) | small_splat(1));
+}
+
+}  // namespace IQK_NS

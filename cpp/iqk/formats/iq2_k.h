@@ -1,0 +1,34 @@
+// IQ2_K: 256 weights, fp16 scale; per 16 a shift bit and a 4-bit scale; 2-bit codes of levels.
+#pragma once
+
+#include "iqk/codebooks/codebooks.h"
+#include "iqk/formats/planes.h"
+#include "iqk/formats/iqk_vectors.h"
+
+namespace IQK_NS {
+
+struct IQ2_K : IQ2_K_facts, PairOrder {
+  static void unpack(In in, Unit& u) {
+    const uint8_t* p = in.block;
+    const float d = half(p);
+    bit_pairs(p + 12, u.q);
+    for (int t = 0; t < 16; ++t) {
+      u.scale[t] = d * static_cast<float>(field<4>(p + 4, t) - 8);
+      look_up(kIq2nl[field<1>(p + 2, t)], u.q + 16 * t, 16);
+    }
+  }
+
+  static constexpr int kMax = 54, kScales = 16;
+  static constexpr float kOffset = kIq2LevelOffset, kShift = 5;
+  template <class Put>
+  IQK_INLINE void codes(In in, Put put) {
+    const Bytes x = load(in.block + 12), levels = load_broadcast(kIq2Levels);
+    unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, bit_pair<decltype(v)::value>(x))); });
+  }
+  IQK_INLINE Floats<16> scales(In in) {
+    return floats_i8<16>(nibbles_in_turn(small_load8(in.block + 4)) - small_splat(8)) * splat_half<16>(in.block);
+  }
+  IQK_INLINE uint32_t shifts(In in) { return read<uint16_t>(in.block + 2); }
+};
+
+}  // namespace IQK_NS

@@ -1,0 +1,37 @@
+// IQ3_XXS: 256 weights, fp16 scale, grid indices of 4; per 32 four 7-bit sign fields and a 4-bit scale.
+#pragma once
+
+#include "iqk/formats/grid.h"
+#include "iqk/formats/grid_vectors.h"
+
+namespace IQK_NS {
+
+struct IQ3_XXS : IQ3_XXS_facts, GroupOrder {
+  static void unpack(In in, Unit& u) {
+    const float d = half(in.block) / 4;
+    for (int b = 0; b < 8; ++b) {
+      const uint32_t word = read<uint32_t>(in.block + 66 + 4 * b);
+      u.scale[2 * b] = u.scale[2 * b + 1] = d * static_cast<float>(2 * (word >> 28) + 1);
+      for (int r = 0; r < 8; ++r) {
+        const int signs = even_signs(word >> 7 * (r / 2) & 127) >> 4 * (r % 2);
+        put_signed(u.q + 32 * b + 4 * r, kIq3xxsGrid[in.block[2 + 8 * b + r]], kIq3xxsBias, signs);
+      }
+    }
+  }
+
+  static constexpr int kMax = kIq3xxsBias + 62;
+  static constexpr float kOffset = kIq3xxsBias;
+  template <class Put>
+  IQK_INLINE void codes(In in, Put put) {
+    const Signs signs = load_sign_fields<4>(in.block + 66);
+    unroll<4>([&](auto v) IQK_LAMBDA {
+      const Bytes x = grid4(kIq3xxsGrid, [&](auto i) IQK_LAMBDA { return in.block[2 + 8 * (i / 2) + 2 * v + i % 2]; });
+      put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq3xxsBias));
+    });
+  }
+  IQK_INLINE Floats<8> scales(In in) {
+    return odd_scales<4>(in.block + 69) * (splat_half<8>(in.block) * fsplat<8>(0.25f));
+  }
+};
+
+}  // namespace IQK_NS

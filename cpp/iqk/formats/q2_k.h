@@ -1,0 +1,37 @@
+// Q2_K: 256 weights, codes 0..3 in bit pairs; 4-bit scale and minimum (subtracted) per 16, fp16 factors.
+#pragma once
+
+#include "iqk/formats/planes.h"
+#include "iqk/formats/vectors.h"
+
+namespace IQK_NS {
+
+struct Q2_K : Q2_K_facts, PairOrder {
+  static constexpr bool kMinima = true;
+  static void unpack(In in, Unit& u) {
+    const uint8_t* p = in.block;
+    const float d = half(p + 80), dmin = half(p + 82);
+    for (int t = 0; t < 16; ++t) {
+      u.scale[t] = d * static_cast<float>(p[t] & 15);
+      u.minimum[t] = -(dmin * static_cast<float>(p[t] >> 4));
+    }
+    bit_pairs(p + 16, u.q);
+  }
+
+  static constexpr int kMax = 3, kScales = 16;
+  static constexpr bool kVectorMinima = true;
+  template <class Put>
+  IQK_INLINE void codes(In in, Put put) {
+    const Bytes x = load(in.block + 16);
+    unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(x)); });
+  }
+  IQK_INLINE Floats<16> scales(In in) {
+    return floats_u8<16>(small_load(in.block) & small_splat(15)) * splat_half<16>(in.block + 80);
+  }
+  IQK_INLINE Floats<16> minima(In in) {
+    return floats_u8<16>(shr16<4>(small_load(in.block)) & small_splat(15)) *
+           (splat_half<16>(in.block + 82) * fsplat<16>(-1));
+  }
+};
+
+}  // namespace IQK_NS

@@ -1,0 +1,20 @@
+// Q3_K_R4: four rows of Q3_K.
+#pragma once
+
+#include "iqk/formats/interleaved.h"
+#include "iqk/formats/q3_k.h"
+
+namespace IQK_NS {
+
+struct Q3_K_R4 : Interleaved<Q3_K_R4, Q3_K, Q3_K_R4_facts> {
+  template <class Mover>
+  static void map(Mover m, int row) {
+    m.bytes(108, 2 * row, 2);
+    move_numbers(m, 16, List<2>{104, 4}, List<2>{8, 16, row, 4});
+    move_numbers(m, 16, List<4>{96, 8}, List<4>{24, 32, row, 4});
+    move_codes(m, 8, SingleBits{0}, BitTile{56, row, kOrderA});
+    move_codes(m, 8, BitPairs{32}, PairTile{184, row});
+  }
+};
+
+}  // namespace IQK_NS

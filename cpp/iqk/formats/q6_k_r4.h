@@ -1,0 +1,33 @@
+// Q6_K_R4: four rows of Q6_K.
+#pragma once
+
+#include "iqk/formats/interleaved.h"
+#include "iqk/formats/q6_k.h"
+
+namespace IQK_NS {
+
+struct Q6_K_R4 : Interleaved<Q6_K_R4, Q6_K, Q6_K_R4_facts> {
+  struct Nibbles {
+    static constexpr int kBits = 4;
+    IQK_MEMBER Place operator()(int b, int u) const {
+      return {64 * (b / 4) + 32 * (b % 2) + 4 * u, 4 * (b / 2 % 2)};
+    }
+  };
+  // A pair tile with the quads of a byte in the order 0, 2, 1, 3.
+  struct HighPairTile {
+    static constexpr int kBits = 2;
+    int at, row;
+    IQK_MEMBER Place operator()(int b, int u) const {
+      return {at + 32 * b + 16 * (u / 4) + 4 * row, 4 * (u % 2) + 2 * (u / 2 % 2)};
+    }
+  };
+  template <class Mover>
+  static void map(Mover m, int row) {
+    m.bytes(208, 2 * row, 2);
+    for (int t = 0; t < 16; ++t) m.bytes(192 + t, 8 + 4 * t + row, 1);
+    move_codes(m, 8, BitPairs{128}, HighPairTile{72, row});
+    move_codes(m, 8, Nibbles{}, NibbleTile{328, row});
+  }
+};
+
+}  // namespace IQK_NS

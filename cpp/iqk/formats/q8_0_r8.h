@@ -1,0 +1,17 @@
+// Q8_0_R8: eight rows of Q8_0; 32 bytes are four columns of the eight rows.
+#pragma once
+
+#include "iqk/formats/interleaved.h"
+#include "iqk/formats/q8_0.h"
+
+namespace IQK_NS {
+
+struct Q8_0_R8 : Interleaved<Q8_0_R8, Q8_0, Q8_0_R8_facts> {
+  template <class Mover>
+  static void map(Mover m, int row) {
+    m.bytes(0, 2 * row, 2);
+    for (int quad = 0; quad < 8; ++quad) m.bytes(2 + 4 * quad, 16 + 32 * quad + 4 * row, 4);
+  }
+};
+
+}  // namespace IQK_NS

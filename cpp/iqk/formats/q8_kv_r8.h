@@ -1,0 +1,16 @@
+// Q8_KV_R8: eight rows of Q8_KV without their sums; 32 bytes are four columns of the eight rows.
+#pragma once
+
+#include "iqk/formats/interleaved.h"
+#include "iqk/formats/q8_kv.h"
+
+namespace IQK_NS {
+
+struct Q8_KV_R8 : Interleaved<Q8_KV_R8, Q8_KV, Q8_KV_R8_facts> {
+  template <class Mover>
+  static void map(Mover m, int row) {
+    for (int quad = 0; quad < 8; ++quad) m.bytes(4 * quad, 32 * quad + 4 * row, 4);
+  }
+};
+
+}  // namespace IQK_NS

@@ -1,0 +1,156 @@
+// Arrangements of codes in vectors, shared by the traits of many formats: what is loaded together, and in which order
+// the weights then come. Two 16-byte pieces are always interleaved by their halves, so that all vectors of an
+// accumulator have the same scale in the same dword. Lanes 0 and 1 belong to the unit's first half where scales are
+// per 16: registers of 256 bits then need only eight of the sixteen.
+#pragma once
+
+#include "iqk/kernels/trait.h"
+
+namespace IQK_NS {
+
+IQK_INLINE Small upper_half(Small x) {
+  return shuffle<8, 9, 10, 11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1>(x);
+}
+
+struct TwoVectors {
+  Bytes lo, hi;
+};
+IQK_INLINE TwoVectors merge(Bytes x, Bytes y) { return {zip_lo64(x, y), zip_hi64(x, y)}; }
+
+// The four vectors of merged nibbles: low and high nibbles of lo, then of hi.
+template <class Put>
+IQK_INLINE void put_nibbles(TwoVectors m, Put put) {
+  const Bytes mask = splat(15);
+  put(Constant<0>{}, m.lo & mask);
+  put(Constant<1>{}, shr16<4>(m.lo) & mask);
+  put(Constant<2>{}, m.hi & mask);
+  put(Constant<3>{}, shr16<4>(m.hi) & mask);
+}
+// The same through a table of 16 entries.
+template <class Put>
+IQK_INLINE void put_nibbles(TwoVectors m, Bytes table, Put put) {
+  put(Constant<0>{}, lookup_low(table, m.lo));
+  put(Constant<1>{}, lookup_high(table, m.lo));
+  put(Constant<2>{}, lookup_low(table, m.hi));
+  put(Constant<3>{}, lookup_high(table, m.hi));
+}
+
+// Eight blocks of 32 weights, Stride bytes apart, with split nibbles at offset At: one accumulator.
+template <int Stride, int At>
+struct SplitBlocks : VectorDefaults {
+  static constexpr int order(int v, int x) {
+    const int block = x / 16 + x % 16 / 8 * 4;
+    return 32 * block + 16 * (v % 2) + 8 * (v / 2) + x % 8;
+  }
+  IQK_INLINE TwoVectors nibbles(In in) {
+    return merge(load_lanes(in.block + At, Stride), load_lanes(in.block + At + 4 * Stride, Stride));
+  }
+  IQK_INLINE Floats<8> scales(In in) { return strided_halves<Stride>(in.block); }
+};
+
+// The fifth bits of such blocks, 32 bits each at p, p + Stride, ..: bits of weights 8 n .. 8 n + 7 of all blocks in at[n],
+// in the order of the vectors.
+struct FifthBits {
+  uint64_t at[4];
+};
+template <int Stride>
+IQK_INLINE FifthBits load_fifth_bits(const uint8_t* p) {
+  const auto four = [](const uint8_t* q) IQK_LAMBDA {
+    const auto at = [q](int b) IQK_LAMBDA { return static_cast<uint64_t>(read<uint32_t>(q + b * Stride)); };
+    return shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(small_of(at(0) | at(1) << 32, at(2) | at(3) << 32));
+  };
+  const Small lower = four(p), upper = four(p + 4 * Stride);
+  const Small first = zip_lo8(lower, upper), second = zip_lo8(upper_half(lower), upper_half(upper));
+  return {{low64(first), low64(upper_half(first)), low64(second), low64(upper_half(second))}};
+}
+
+// Nibbles of 256 weights in 128 bytes.
+IQK_INLINE TwoVectors merge_nibbles(const uint8_t* p) {
+  return merge(load_halves(p, p + 64), load_halves(p + 32, p + 96));
+}
+// Near nibbles: a byte has weights j and j + 16 of the same 32.
+struct NearOrder : VectorDefaults {
+  static constexpr int order(int v, int x) {
+    const int block = x / 32 * 4 + x / 16 % 2 + x % 16 / 8 * 2;
+    return 32 * block + 16 * (v % 2) + 8 * (v / 2) + x % 8;
+  }
+};
+// Far nibbles: a byte has weights j and j + 32 of the same 64. Low and high nibbles have different scales.
+struct FarOrder : VectorDefaults {
+  static constexpr int kAccumulators = 2;
+  static constexpr int accumulator(int v) { return v % 2; }
+  static constexpr int order(int v, int x) {
+    const int n = x / 32 * 2 + x % 16 / 8;
+    return 64 * n + 32 * (v % 2) + 16 * (x / 16 % 2) + 8 * (v / 2) + x % 8;
+  }
+};
+// Bit planes beside far nibbles, merged like them. Bits of low and high nibbles lie next to each other.
+// One bit per weight (bit b of byte j is weight 32 b + j): bit 0 belongs to the low nibble, bit 1 to the high one.
+IQK_INLINE TwoVectors merge_single_bits(const uint8_t* p) {
+  const Bytes x = load_halves(p, p);
+  return merge(shr16_halves<0, 4>(x), shr16_halves<2, 6>(x));
+}
+// Two bits per weight: bits 0-1 and 2-3.
+IQK_INLINE TwoVectors merge_bit_pairs(const uint8_t* p) {
+  const Bytes x = load(p);
+  return merge(x, shr16<4>(x));
+}
+// Far nibbles with a fifth bit.
+IQK_INLINE Bytes five_bits_low(Bytes nibbles, Bytes bits) { return (nibbles & splat(15)) | shl16<4>(bits & splat(1)); }
+IQK_INLINE Bytes five_bits_high(Bytes nibbles, Bytes bits) {
+  return (shr16<4>(nibbles) & splat(15)) | shl16<3>(bits & splat(2));
+}
+
+// Bit pairs: a byte has weights j, j + 32, j + 64, j + 96 of the same 128. Every vector has its own scales.
+struct PairOrder : VectorDefaults {
+  static constexpr int kAccumulators = 4;
+  static constexpr int accumulator(int v) { return v; }
+  static constexpr int order(int v, int x) { return 128 * (x / 32) + 32 * v + x % 32; }
+};
+template <int V>
+IQK_INLINE Bytes bit_pair(Bytes x) {
+  return (V ? shr16<2 * V>(x) : x) & splat(3);
+}
+// With a third bit: bits of vector V of `plane` (load_halves of the same 32 bytes, upper half shifted by 4).
+template <int V>
+IQK_INLINE Bytes third_bit(Bytes plane) {
+  const Bytes bit = plane & splat(1 << V);
+  if constexpr (V < 2) return shl16<2 - V>(bit);
+  else if constexpr (V == 2) return bit;
+  else return shr16<1>(bit);
+}
+IQK_INLINE Bytes load_third_bits(const uint8_t* p) { return shr16_halves<0, 4>(load_halves(p, p)); }
+
+// Groups of eight weights: group v of each 32.
+struct GroupOrder : VectorDefaults {
+  static constexpr int order(int v, int x) { return 32 * (x / 8) + 8 * v + x % 8; }
+};
+// The same with a scale per 16.
+struct GroupOrder16 : GroupOrder {
+  static constexpr int kScales = 16, kAccumulators = 2;
+  static constexpr int accumulator(int v) { return v / 2; }
+};
+
+// ---- Scales ---------------------------------------------------------------------------------------------------------
+
+// Nibbles of 8 bytes in the order low, high, low, ..
+IQK_INLINE Small nibbles_in_turn(Small x) { return zip_lo8(x, shr16<4>(x)) & small_splat(15); }
+// The lowest bits of eight bytes as the low eight bits of the result; `at`: which bit.
+IQK_INLINE uint32_t bit_of_bytes(uint64_t x, int at) {
+  return static_cast<uint32_t>((x >> at & 0x0101010101010101) * 0x0102040810204080 >> 56);
+}
+// 16 scales of the IQK types: 4 low bits at `low` (8 bytes), 2 high bits at `high` (4 bytes), minus 32.
+IQK_INLINE Floats<16> six_bit_scales16(const uint8_t* low, const uint8_t* high) {
+  const Small h = shr32<0, 2, 4, 6>(small_splat32(read<uint32_t>(high))) & small_splat(3);
+  const Small l = nibbles_in_turn(small_load8(low));
+  return floats_i8<16>((l | shl16<4>(shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(h))) -
+                       small_splat(32));
+}
+// The 6-bit scales (bytes 0-7) and minima (bytes 8-15) of Q4_K and Q5_K.
+IQK_INLINE Small six_bit_scales_and_minima(const uint8_t* p) {
+  const Small x = small_load(p);  // A, M, C: four bytes each
+  const Small c = shr32<0, 4, 0, 4>(shuffle<8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11>(x)) & small_splat(15);
+  return zip_lo32(x & small_splat(63), c | (shr16<2>(x) & small_splat(0x30)));
+}
+
+}  // namespace IQK_NS

@@ -1,0 +1,132 @@
+// Products on AVX2: vpmaddubsw and vpmaddwd. Definitions: generic.h.
+#pragma once
+
+#include "iqk/isa/avx2_vectors.h"
+#include "iqk/isa/peak_x86.h"
+
+namespace IQK_NS {
+
+constexpr int kSignedBias = 0;
+constexpr int kPanelVectors = 1;
+constexpr int kPanelColumns = 6;
+constexpr int kSignedColumns = 4;
+constexpr int kFloatColumns = 6;
+constexpr int kSignedActBytes = 8;
+
+IQK_INLINE Bytes signed_codes(Bytes x) { return x; }
+IQK_INLINE __m256i add_pairs(__m256i words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }
+
+// vpmaddubsw saturates: a sum of two products is at most 254 Max, and so many of them fit 16 bits.
+constexpr int sums_in_words(int max) { return 32767 / (254 * max); }
+
+template <int Max>
+struct Acc {
+  static_assert(Max > 0 && sums_in_words(Max) >= 1, "codes too large for vpmaddubsw");
+  static constexpr int kFit = sums_in_words(Max);
+  __m256i wa, wb;    // 16-bit sums not yet widened
+  __m256i a, b;      // 32-bit sums
+  bool wide;         // a, b in use; constant after inlining
+  bool narrow;
+  IQK_MEMBER void start() { wide = narrow = false; }
+  IQK_MEMBER void widen() {
+    const __m256i xa = add_pairs(wa), xb = add_pairs(wb);
+    a = wide ? _mm256_add_epi32(a, xa) : xa;
+    b = wide ? _mm256_add_epi32(b, xb) : xb;
+    wide = true;
+  }
+  template <int N>
+  IQK_MEMBER void add(Bytes codes, Bytes activations) {
+    const __m256i xa = _mm256_maddubs_epi16(codes.a, activations.a), xb = _mm256_maddubs_epi16(codes.b, activations.b);
+    if constexpr (N % kFit == 0) {
+      if (narrow) widen();
+      wa = xa;
+      wb = xb;
+      narrow = true;
+    } else {
+      wa = _mm256_add_epi16(wa, xa);
+      wb = _mm256_add_epi16(wb, xb);
+    }
+  }
+  IQK_MEMBER Ints finish() {
+    widen();
+    return {a, b};
+  }
+};
+
+// Signed codes: |code| times the activation with the code's sign: 2 * 128 * 127 = 32512 fits.
+template <>
+struct Acc<0> {
+  __m256i a, b;
+  IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  template <int N>
+  IQK_MEMBER void add(Bytes codes, Bytes activations) {
+    const auto product = [](__m256i c, __m256i x) {
+      return add_pairs(_mm256_maddubs_epi16(_mm256_abs_epi8(c), _mm256_sign_epi8(x, c)));
+    };
+    a = _mm256_add_epi32(a, product(codes.a, activations.a));
+    b = _mm256_add_epi32(b, product(codes.b, activations.b));
+  }
+  IQK_MEMBER Ints finish() const { return {a, b}; }
+};
+
+template <int Max>
+struct PanelAcc {
+  using Line = Bytes;
+  static constexpr int kActBytes = 4;
+  Acc<Max> acc;
+  IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
+  IQK_MEMBER void start() { acc.start(); }
+  template <int N>
+  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
+    int32_t four;
+    std::memcpy(&four, activations, 4);
+    const __m256i x = _mm256_set1_epi32(four);
+    acc.template add<N>(line, {x, x});
+  }
+  IQK_MEMBER Ints finish() { return acc.finish(); }
+};
+
+// Signed codes widened to words, bytes 0 and 2 of each dword apart from bytes 1 and 3.
+template <>
+struct PanelAcc<0> {
+  struct Line {
+    Bytes even, odd;
+  };
+  static constexpr int kActBytes = kSignedActBytes;
+  __m256i a, b;
+  IQK_INLINE Line prepare(const uint8_t* line) {
+    const Bytes x = load(line);
+    return {{_mm256_srai_epi16(_mm256_slli_epi16(x.a, 8), 8), _mm256_srai_epi16(_mm256_slli_epi16(x.b, 8), 8)},
+            {_mm256_srai_epi16(x.a, 8), _mm256_srai_epi16(x.b, 8)}};
+  }
+  IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  template <int N>
+  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
+    int32_t even, odd;
+    std::memcpy(&even, activations, 4);
+    std::memcpy(&odd, activations + 4, 4);
+    const __m256i e = _mm256_set1_epi32(even), o = _mm256_set1_epi32(odd);
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(line.even.a, e));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(line.even.b, e));
+    a = _mm256_add_epi32(a, _mm256_madd_epi16(line.odd.a, o));
+    b = _mm256_add_epi32(b, _mm256_madd_epi16(line.odd.b, o));
+  }
+  IQK_MEMBER Ints finish() const { return {a, b}; }
+};
+// Four activations as PanelAcc<0> takes them: words 0, 2, 1, 3.
+IQK_INLINE void pack_activations4(const int8_t* x, uint8_t* to) {
+  const int16_t words[4] = {x[0], x[2], x[1], x[3]};
+  std::memcpy(to, words, 8);
+}
+
+static constexpr char kInt8Instruction[] = "vpmaddubsw + vpmaddwd + vpaddd ymm";
+constexpr double kInt8PeakOperations = 12 * 64, kFloatPeakOperations = 12 * 16;
+IQK_INLINE void int8_peak_step() {
+  IQK_TWELVE_CHAINS("",
+                    "vpmaddubsw %%ymm14, %%ymm15, %%ymm12\n"
+                    "vpmaddwd %%ymm13, %%ymm12, %%ymm12\n"
+                    "vpaddd %%ymm12, %%ymm\\r, %%ymm\\r");
+}
+IQK_INLINE void float_peak_step() { IQK_FLOAT_CHAINS("ymm"); }
+
+}  // namespace IQK_NS

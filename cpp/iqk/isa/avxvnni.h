@@ -1,0 +1,68 @@
+// AVX2 with AVX-VNNI: 256-bit vpdpbusd, which takes unsigned codes. Definitions: generic.h.
+#pragma once
+
+#include "iqk/isa/avx2_vectors.h"
+#include "iqk/isa/peak_x86.h"
+
+namespace IQK_NS {
+
+constexpr int kSignedBias = 128;
+constexpr int kPanelVectors = 1;
+constexpr int kPanelColumns = 6;
+constexpr int kSignedColumns = 6;
+constexpr int kFloatColumns = 6;
+constexpr int kSignedActBytes = 4;
+
+IQK_INLINE Bytes signed_codes(Bytes x) { return x ^ splat(128); }
+
+// IQK_EVEX: the encoding of AVX-512 VNNI, to test this header on CPUs that have only that one.
+IQK_INLINE __m256i dot4(__m256i sum, __m256i codes, __m256i activations) {
+#ifdef IQK_EVEX
+  return _mm256_dpbusd_epi32(sum, codes, activations);
+#else
+  return _mm256_dpbusd_avx_epi32(sum, codes, activations);
+#endif
+}
+
+template <int Max>
+struct Acc {
+  __m256i a, b;
+  IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  template <int N>
+  IQK_MEMBER void add(Bytes codes, Bytes activations) {
+    a = dot4(a, codes.a, activations.a);
+    b = dot4(b, codes.b, activations.b);
+  }
+  IQK_MEMBER Ints finish() const { return {a, b}; }
+};
+
+template <int Max>
+struct PanelAcc {
+  using Line = Bytes;
+  static constexpr int kActBytes = 4;
+  Acc<Max> acc;
+  IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
+  IQK_MEMBER void start() { acc.start(); }
+  template <int N>
+  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
+    int32_t four;
+    std::memcpy(&four, activations, 4);
+    const __m256i x = _mm256_set1_epi32(four);
+    acc.template add<N>(line, {x, x});
+  }
+  IQK_MEMBER Ints finish() const { return acc.finish(); }
+};
+IQK_INLINE void pack_activations4(const int8_t* x, uint8_t* to) { std::memcpy(to, x, 4); }
+
+static constexpr char kInt8Instruction[] = "vpdpbusd ymm";
+constexpr double kInt8PeakOperations = 12 * 64, kFloatPeakOperations = 12 * 16;
+IQK_INLINE void int8_peak_step() {
+#ifdef IQK_EVEX
+  IQK_TWELVE_CHAINS("", "%{evex%} vpdpbusd %%ymm14, %%ymm15, %%ymm\\r");
+#else
+  IQK_TWELVE_CHAINS("", "%{vex%} vpdpbusd %%ymm14, %%ymm15, %%ymm\\r");
+#endif
+}
+IQK_INLINE void float_peak_step() { IQK_FLOAT_CHAINS("ymm"); }
+
+}  // namespace IQK_NS

@@ -1,0 +1,134 @@
+// What the kernels of all instruction sets take, and the table through which the dispatcher finds them.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace iqk {
+
+// Weights as the kernels walk over them: groups of rows (one row for plain formats), each a header and units of 256
+// columns. The last unit may be short: `tail_bytes` of it exist.
+struct GroupWalk {
+  const uint8_t* data;
+  const uint8_t* header;   // of all groups (a scale per tensor), or nullptr: every group begins with its own
+  ptrdiff_t group_bytes;
+  int64_t full_units;
+  int tail_bytes;
+};
+
+// Products of `groups` groups with C columns, decoding in registers.
+struct GemvArgs {
+  GroupWalk weights;
+  int64_t groups;
+  const uint8_t* activations;  // [unit][column] packed for the format, see ActivationOrder
+  float* out;                  // out[column * out_stride + row]
+  ptrdiff_t out_stride;
+};
+
+// Unpacks rows to a panel tile: `units` units (1 or 2) from `unit` on of `rows` rows.
+struct UnpackArgs {
+  GroupWalk weights;
+  int64_t unit;
+  int units;
+  int rows;        // valid rows, at least 1; the tile's other rows repeat the last
+  uint8_t* codes;  // [unit][64 lines][16 * vectors rows][4]
+  float* scales;   // [unit][scales][16 * vectors]
+  float* terms;    // the same, see Derived::terms
+};
+
+// One tile: 16 * vectors rows, C columns, `units` units; adds to out[column][row].
+struct PanelArgs {
+  const uint8_t* codes;
+  const float* scales;
+  const float* terms;
+  const uint8_t* activations;  // [unit]: codes [line][column], scales [scale][column], sums [scale][column]
+  int units;
+  float* out;
+};
+
+// Plain C++ products of one group of rows with all columns.
+struct PlainArgs {
+  GroupWalk weights;
+  int64_t groups;
+  const int8_t* codes;    // [column][units * 256], natural order
+  const float* scales;    // [column][units * 8]
+  int64_t columns;
+  float* out;
+  ptrdiff_t out_stride;
+};
+
+// Decodes groups [0, groups) of k columns to out[row * k + column].
+struct DecodeArgs {
+  GroupWalk weights;
+  int64_t groups;
+  int64_t k;
+  float* out;
+};
+
+// Float formats: out[column * out_stride + row] for rows [0, rows).
+struct FloatArgs {
+  const uint8_t* data;
+  ptrdiff_t group_bytes;
+  int64_t rows;
+  int64_t k;
+  const float* x;       // [column][x_stride], zeros from k to the next multiple of 16
+  ptrdiff_t x_stride;
+  int64_t columns;
+  float* out;
+  ptrdiff_t out_stride;
+};
+
+// How activations are packed for a format.
+struct ActivationOrder {
+  const uint8_t* gemv;            // 256 weight numbers
+  const uint8_t (*panel)[4];      // the four weights of each of 64 lines
+  int scales;                     // 8 or 16 per unit
+  bool terms;                     // scale * sum of each group is needed
+  int panel_bytes;                // of four activations in the panel
+  int gemv_unit() const { return 256 + 4 * scales * (terms ? 2 : 1); }
+  int panel_unit(int columns) const { return columns * (64 * panel_bytes + 4 * scales * (terms ? 2 : 1)); }
+};
+
+constexpr int kGemvWidths = 3;
+constexpr int kGemvColumns[kGemvWidths] = {4, 2, 1};
+constexpr int kPanelWidths = 3;
+struct PanelKernels {
+  int columns[kPanelWidths];  // falling
+  void (*run[kPanelWidths])(const PanelArgs&);
+};
+
+// A function is null where the tier or the format has no use for it.
+struct FormatKernels {
+  int id;
+  bool vectorized;  // the format has vector code of its own
+  ActivationOrder order;
+  void (*decode)(const DecodeArgs&);
+  void (*plain)(const PlainArgs&);             // scalar tier
+  void (*gemv[kGemvWidths])(const GemvArgs&);  // vector tiers
+  void (*unpack)(const UnpackArgs&);
+  const PanelKernels* panel;
+  void (*float_gemv)(const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
+  void (*float_panel)(const FloatArgs&, const float* packed, float* sums);
+};
+
+// Activations in natural order: int8 codes with one float32 scale per 32.
+struct QuantizeArgs {
+  const float* x;
+  int64_t k;
+  int8_t* codes;  // as many as k rounded up to 256, zeros behind
+  float* scales;  // one per 32 of them
+};
+
+struct IsaKernels {
+  const FormatKernels* const* families;  // one list each, ended by id -1
+  int families_count;
+  int panel_rows;     // rows of a panel tile, 0 in the scalar tier
+  int float_columns;  // columns of a float tile
+  bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
+  void (*pack_signed4)(const int8_t* four, uint8_t* to);  // for panels with eight bytes per four activations
+  double (*int8_loop)(int64_t iterations);   // as many multiply-adds as the core can do; returns operations done
+  double (*float_loop)(int64_t iterations);
+  const char* int8_instruction;
+};
+
+}  // namespace iqk

@@ -1,0 +1,59 @@
+// A format's line in the table of kernels.
+#pragma once
+
+#include "iqk/kernels/float_gemm.h"
+#include "iqk/kernels/gemm_panel.h"
+#include "iqk/kernels/plain.h"
+
+namespace IQK_NS {
+
+template <class F>
+constexpr FormatKernels vector_entry(int id) {
+  using V = Vectorized<F>;
+  using D = Derived<V>;
+  FormatKernels k{};
+  k.id = id;
+  k.vectorized = HasVector<F>::value;
+  k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms, V::kMax == 0 ? kSignedActBytes : 4};
+  k.decode = decode<F>;
+  k.gemv[0] = gemv<V, 4>;
+  k.gemv[1] = gemv<V, 2>;
+  k.gemv[2] = gemv<V, 1>;
+  k.unpack = unpack_panel<V>;
+  k.panel = &panel_kernels[panel_class(V::kMax)][V::kScales == 16][D::kTerms];
+  return k;
+}
+template <class F>
+constexpr FormatKernels plain_entry(int id) {
+  FormatKernels k{};
+  k.id = id;
+  k.decode = decode<F>;
+  k.plain = plain_product<F>;
+  return k;
+}
+template <class F>
+constexpr FormatKernels float_entry(int id) {
+  FormatKernels k{};
+  k.id = id;
+  k.vectorized = true;
+  k.decode = decode<F>;
+  k.float_panel = float_panel<F>;
+  if constexpr (F::kRows == 1) k.float_gemv = float_gemv<F>;
+  return k;
+}
+template <class F>
+constexpr FormatKernels plain_float_entry(int id) {
+  FormatKernels k{};
+  k.id = id;
+  k.decode = decode<F>;
+  return k;
+}
+
+// Ends a family's list.
+constexpr FormatKernels end_entry() {
+  FormatKernels k{};
+  k.id = -1;
+  return k;
+}
+
+}  // namespace IQK_NS

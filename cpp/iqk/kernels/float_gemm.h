@@ -1,0 +1,118 @@
+// Products of float formats: dot products row by row for few columns, tiles of 16 rows for many.
+#pragma once
+
+#include "iqk/formats/floats.h"
+#include "iqk/kernels/arguments.h"
+
+namespace IQK_NS {
+
+// Columns are zero padded to a multiple of 16; so is the last step of a row, from a copy.
+template <class F, int C>
+IQK_INLINE void float_rows(const FloatArgs& a) {
+  constexpr int kStep = 16 * F::kBytes;
+  const int64_t full = a.k / 16;
+  const int rest = static_cast<int>(a.k % 16);
+  for (int64_t r = 0; r < a.rows; ++r) {
+    const uint8_t* p = a.data + r * a.group_bytes;
+    alignas(64) uint8_t tail[kStep] = {};
+    if (rest) std::memcpy(tail, p + full * kStep, static_cast<size_t>(rest * F::kBytes));
+    constexpr int kChains = C == 1 ? 4 : C == 2 ? 2 : 1;
+    Floats<16> sums[C][kChains];
+    unroll<C>([&](auto c) IQK_LAMBDA {
+      unroll<kChains>([&](auto n) IQK_LAMBDA { sums[c][n] = fsplat<16>(0.0f); });
+    });
+    int64_t i = 0;
+    for (; i + kChains <= full; i += kChains)
+      unroll<kChains>([&](auto n) IQK_LAMBDA {
+        const Floats<16> w = F::vector(p + (i + n) * kStep);
+        unroll<C>([&](auto c) IQK_LAMBDA {
+          sums[c][n] = fma(w, fload<16>(a.x + c * a.x_stride + 16 * (i + n)), sums[c][n]);
+        });
+      });
+    for (; i < full + (rest != 0); ++i) {
+      const Floats<16> w = F::vector(i < full ? p + i * kStep : tail);
+      unroll<C>([&](auto c) IQK_LAMBDA {
+        sums[c][0] = fma(w, fload<16>(a.x + c * a.x_stride + 16 * i), sums[c][0]);
+      });
+    }
+    unroll<C>([&](auto c) IQK_LAMBDA {
+      unroll<kChains - 1>([&](auto n) IQK_LAMBDA { sums[c][0] = sums[c][0] + sums[c][n + 1]; });
+      a.out[c * a.out_stride + r] = sum(sums[c][0]);
+    });
+  }
+}
+
+template <class F>
+void float_gemv(const FloatArgs& a) {
+  FloatArgs part = a;
+  for (int64_t c = 0; c < a.columns;) {
+    const int64_t left = a.columns - c;
+    part.x = a.x + c * a.x_stride;
+    part.out = a.out + c * a.out_stride;
+    if (left >= 4) float_rows<F, 4>(part);
+    else if (left >= 2) float_rows<F, 2>(part);
+    else float_rows<F, 1>(part);
+    c += left >= 4 ? 4 : left >= 2 ? 2 : 1;
+  }
+}
+
+constexpr int kFloatDepth = 256;  // columns of weights in one panel
+
+// 16 rows of `depth` (a multiple of 16) columns from `from` on, column by column. Rows behind the last repeat it.
+template <class F>
+IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t from, int depth, float* panel) {
+  if constexpr (F::kRows == 16) {
+    const uint8_t* p = a.data + 32 * from;
+    const int64_t left = a.k - from;
+    for (int i = 0; i < depth; ++i)
+      for (int r = 0; r < 16; ++r)
+        panel[16 * i + r] = i < left ? bf16_to_fp32(read<uint16_t>(p + 64 * (i / 2) + 4 * r + i % 2 * 2)) : 0;
+  } else {
+    static constexpr uint8_t kInOrder[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+    for (int i = 0; i < depth; i += 16) {
+      alignas(64) float block[256];
+      const int64_t left = a.k - from - i;
+      for (int r = 0; r < 16; ++r) {
+        const uint8_t* p = a.data + (r < a.rows ? r : a.rows - 1) * a.group_bytes + (from + i) * F::kBytes;
+        alignas(64) uint8_t tail[16 * F::kBytes] = {};
+        if (left < 16) {
+          std::memcpy(tail, p, static_cast<size_t>(left * F::kBytes));
+          p = tail;
+        }
+        fstore(block + 16 * r, F::vector(p));
+      }
+      transpose16(reinterpret_cast<const uint8_t*>(block), 64, reinterpret_cast<uint8_t*>(panel + 16 * i), kInOrder, 64);
+    }
+  }
+}
+
+// sums[column][16] += panel * x, x packed [depth][C].
+template <int C>
+IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float* sums) {
+  Floats<16> acc[C];
+  unroll<C>([&](auto c) IQK_LAMBDA { acc[c] = fload<16>(sums + 16 * c); });
+  for (int i = 0; i < depth; ++i) {
+    const Floats<16> w = fload<16>(panel + 16 * i);
+    unroll<C>([&](auto c) IQK_LAMBDA { acc[c] = fma(w, fsplat<16>(x[C * i + c]), acc[c]); });
+  }
+  unroll<C>([&](auto c) IQK_LAMBDA { fstore(sums + 16 * c, acc[c]); });
+}
+
+// One tile of up to 16 rows with all columns. `packed`: x as [column tile][k padded to 16][kFloatColumns], zero columns
+// behind the last. `sums`: 16 floats per padded column.
+template <class F>
+void float_panel(const FloatArgs& a, const float* packed, float* sums) {
+  alignas(64) float panel[16 * kFloatDepth];
+  const int64_t k = (a.k + 15) / 16 * 16, tiles = (a.columns + kFloatColumns - 1) / kFloatColumns;
+  std::memset(sums, 0, static_cast<size_t>(tiles * kFloatColumns * 16) * sizeof(float));
+  for (int64_t from = 0; from < k; from += kFloatDepth) {
+    const int depth = static_cast<int>(k - from < kFloatDepth ? k - from : kFloatDepth);
+    float_panel_lines<F>(a, from, depth, panel);
+    for (int64_t t = 0; t < tiles; ++t)
+      float_tile<kFloatColumns>(panel, packed + (t * k + from) * kFloatColumns, depth, sums + t * kFloatColumns * 16);
+  }
+  for (int64_t c = 0; c < a.columns; ++c)
+    std::memcpy(a.out + c * a.out_stride, sums + 16 * c, static_cast<size_t>(a.rows) * sizeof(float));
+}
+
+}  // namespace IQK_NS

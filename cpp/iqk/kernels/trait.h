@@ -1,0 +1,160 @@
+// The vector side of a format: what its trait may say, the defaults, and what the kernels derive from it.
+//
+//   kVector            the format has vector code (else kernels take it through Natural, below)
+//   order(v, x)        which weight 0..255 of the unit byte x of vector v is; the four weights of a dword share a scale
+//   kMax               largest code of unsigned codes; 0: signed codes
+//   kOffset            code = value + offset
+//   kAccumulators, accumulator(v)   which vectors may be summed before scaling: their dwords must have equal scales
+//   kScales            scales in 256 weights: 8 or 16
+//   kRowScale, row_scale(in)        a float applied once at the end of the row
+//   kShift, shifts(s)  one bit per scale group: the value of marked groups is larger by kShift than code - kOffset
+//   kVectorMinima, minima(s)        floats added to scale * value
+//   kIndexWords, indices(in, out)   first pass over a slice of the row; `in.index` then has the unit's words
+//   open(in) -> Group, row(group, Constant<r>) -> State   interleaved formats: the shared part once, then each row
+//   kRowByRow          the rows of a group have nothing to share: each is walked on its own
+//   codes(state, put)  calls put(Constant<v>{}, Bytes) for each of the four vectors
+//   scales(state)      Floats<kScales>, natural order
+#pragma once
+
+#include "iqk/formats/format.h"
+
+namespace IQK_NS {
+
+struct VectorDefaults {
+  static constexpr bool kVector = true;
+  static constexpr int kMax = 0, kAccumulators = 1, kScales = 8, kIndexWords = 0;
+  static constexpr float kOffset = 0, kShift = 0;
+  static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false;
+  static constexpr int accumulator(int) { return 0; }
+  IQK_INLINE In open(In in) { return in; }
+  template <int R>
+  IQK_INLINE In row(In in, Constant<R>) {
+    return in;
+  }
+  IQK_INLINE float row_scale(In) { return 1.0f; }
+};
+
+// Any format through its plain decoder: codes in natural order, a scale and a minimum per 16.
+template <class F>
+struct Natural : F {
+  static constexpr bool kVector = true;
+  static constexpr int kMax = 0, kAccumulators = 4, kScales = 16, kIndexWords = 0;
+  static constexpr float kOffset = 0, kShift = 0;
+  static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true;
+  static constexpr int order(int v, int x) { return 64 * v + x; }
+  static constexpr int accumulator(int v) { return v; }
+  IQK_INLINE In open(In in) { return in; }
+  static __attribute__((noinline)) void unpack_row(In in, Unit& u) { F::unpack(in, u); }
+  IQK_INLINE Unit row(In in, int r) {
+    Unit u;
+    unpack_row({in.block, in.header, r}, u);
+    return u;
+  }
+  IQK_INLINE float row_scale(In) { return 1.0f; }
+  template <class Put>
+  IQK_INLINE void codes(const Unit& u, Put put) {
+    unroll<4>([&](auto v) IQK_LAMBDA { put(v, signed_codes(load(u.q + 64 * v))); });
+  }
+  IQK_INLINE Floats<16> scales(const Unit& u) { return fload<16>(u.scale); }
+  IQK_INLINE Floats<16> minima(const Unit& u) { return fload<16>(u.minimum); }
+};
+
+template <class F, class = void>
+struct HasVector {
+  static constexpr bool value = false;
+};
+template <class F>
+struct HasVector<F, decltype(static_cast<void>(F::kVector))> {
+  static constexpr bool value = F::kVector;
+};
+template <class F>
+using Vectorized = typename std::conditional<HasVector<F>::value, F, Natural<F>>::type;
+
+// What follows from a trait.
+template <class F>
+struct Derived {
+  static constexpr int kGroup = 256 / F::kScales;  // weights per scale
+  // Offset of the codes as the products see them.
+  static constexpr float kBias = F::kOffset + (F::kMax == 0 ? kSignedBias : 0);
+  // Terms that are added per scale group: sum of activations times (minimum - bias * scale + shift * scale).
+  static constexpr bool kTerms = kBias != 0 || F::kVectorMinima || F::kShift != 0;
+
+  // Scale number of dword lane of accumulator A.
+  static constexpr int scale_of(int v, int lane) { return F::order(v, 4 * lane) / kGroup; }
+  static constexpr int first_vector(int a) {
+    int v = 0;
+    while (F::accumulator(v) != a) ++v;
+    return v;
+  }
+  // Vector v is the n-th of its accumulator.
+  static constexpr int ordinal(int v) {
+    int n = 0;
+    for (int i = 0; i < v; ++i) n += F::accumulator(i) == F::accumulator(v);
+    return n;
+  }
+  static constexpr bool consistent() {
+    for (int v = 0; v < 4; ++v)
+      for (int lane = 0; lane < 16; ++lane) {
+        if (scale_of(v, lane) != scale_of(first_vector(F::accumulator(v)), lane)) return false;
+        for (int x = 1; x < 4; ++x)
+          if (F::order(v, 4 * lane + x) / kGroup != scale_of(v, lane)) return false;
+      }
+    return true;
+  }
+  static_assert(consistent(), "order, accumulator and scales do not fit together");
+  template <int A>
+  struct LaneMap {
+    struct Table {
+      int at[16];
+      constexpr int operator[](int i) const { return at[i]; }
+    };
+    static constexpr Table make() {
+      Table t{};
+      for (int lane = 0; lane < 16; ++lane) t.at[lane] = scale_of(first_vector(A), lane);
+      return t;
+    }
+    static constexpr Table at = make();
+  };
+
+  // The 64 lines (dwords) of a unit in the panel: lines of one scale group lie together.
+  struct Lines {
+    uint8_t position[64];     // of dword lane of vector v: position[16 v + lane]
+    uint8_t weight[64][4];    // the four weights of each position
+  };
+  static constexpr Lines make_lines() {
+    Lines l{};
+    int next[16] = {};
+    for (int g = 0; g < F::kScales; ++g) next[g] = g * (64 / F::kScales);
+    for (int v = 0; v < 4; ++v)
+      for (int lane = 0; lane < 16; ++lane) {
+        const int position = next[scale_of(v, lane)]++;
+        l.position[16 * v + lane] = static_cast<uint8_t>(position);
+        for (int x = 0; x < 4; ++x) l.weight[position][x] = static_cast<uint8_t>(F::order(v, 4 * lane + x));
+      }
+    return l;
+  }
+  static constexpr Lines lines = make_lines();
+  // Packed activations of one unit and column for the GEMV: codes in order, scales, scale * sum of each group.
+  struct Order {
+    uint8_t weight[256];
+  };
+  static constexpr Order make_order() {
+    Order o{};
+    for (int i = 0; i < 256; ++i) o.weight[i] = static_cast<uint8_t>(F::order(i / 64, i % 64));
+    return o;
+  }
+  static constexpr Order order = make_order();
+  static constexpr int kActUnit = 256 + 4 * F::kScales * (kTerms ? 2 : 1);
+
+  template <class State>
+  IQK_INLINE Floats<F::kScales> terms(const State& s, Floats<F::kScales> scales) {
+    Floats<F::kScales> t;
+    if constexpr (F::kVectorMinima && kBias != 0) t = fma(scales, fsplat<F::kScales>(-kBias), F::minima(s));
+    else if constexpr (F::kVectorMinima) t = F::minima(s);
+    else t = scales * fsplat<F::kScales>(-kBias);
+    if constexpr (F::kShift != 0) t = add_where(t, F::shifts(s), scales * fsplat<F::kScales>(F::kShift));
+    return t;
+  }
+};
+
+}  // namespace IQK_NS

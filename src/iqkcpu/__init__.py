@@ -1,0 +1,29 @@
+"""Quantized matrix products on CPUs: every GGUF weight type, SIMD kernels, NumPy in and out.
+
+import iqkcpu
+w = iqkcpu.quantize(weights, "IQ4_NL")      # (rows, K) floats to a QuantTensor
+y = iqkcpu.mul_mat(w, x)                    # the same as x @ w.T
+"""
+
+from . import _core
+from ._ops import Plan, mul_mat, plan, quantize
+from ._runtime import get_num_threads, isa, isas, set_num_threads, use_isa
+from ._tensor import QuantTensor
+from ._types import Type, types
+
+__version__ = _core.version
+
+__all__ = [
+    "Plan",
+    "QuantTensor",
+    "Type",
+    "get_num_threads",
+    "isa",
+    "isas",
+    "mul_mat",
+    "plan",
+    "quantize",
+    "set_num_threads",
+    "types",
+    "use_isa",
+]

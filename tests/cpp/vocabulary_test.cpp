@@ -1,0 +1,578 @@
+// Compares every operation of an instruction set's vocabulary with its definition, cpp/iqk/isa/generic.h.
+// Build with
+//   -DIQK_VOCABULARY='"iqk/isa/avx2.h"' -DIQK_NS=iqk::avx2
+// Prints the operations that failed and "N passed, M failed"; returns 0 if none did.
+//
+// Inputs end in front of an inaccessible page or begin behind one, so that reads outside of them fault, or
+// are unaligned.
+
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <array>
+#include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+#include <map>
+#include <random>
+#include <string>
+#include <vector>
+
+#pragma push_macro("IQK_NS")
+#undef IQK_NS
+#define IQK_NS iqk::generic
+#include "iqk/isa/generic.h"
+#pragma pop_macro("IQK_NS")
+#include IQK_VOCABULARY
+
+namespace {
+
+using iqk::Constant;
+using iqk::unroll;
+namespace gen = iqk::generic;
+namespace isa = IQK_NS;
+
+static_assert(isa::kSignedBias == 0 || isa::kSignedBias == 128);
+static_assert(isa::kSignedActBytes == 4 || isa::kSignedActBytes == 8);
+static_assert(isa::kPanelVectors > 0 && isa::kPanelColumns > 0 && isa::kSignedColumns > 0 &&
+              isa::kFloatColumns > 0);
+
+// ---- Results
+// ---------------------------------------------------------------------------------------------------
+
+const char* current = "nothing";  // operation under test
+std::map<std::string, int> failures;
+int passed = 0, failed = 0;
+
+void check(bool ok) {
+  ok ? ++passed : ++failed;
+  if (!ok) ++failures[current];
+}
+
+extern "C" void on_fault(int) {
+  const auto say = [](const char* text) {
+    if (write(STDOUT_FILENO, text, std::strlen(text)) < 0) _exit(3);
+  };
+  say("FAILED ");
+  say(current);
+  say(": memory fault or illegal instruction\n");
+  _exit(2);
+}
+
+// ---- Inputs
+// ----------------------------------------------------------------------------------------------------
+
+std::mt19937_64 random_bits(1);
+
+int random_int(int low, int high) { return std::uniform_int_distribution<int>(low, high)(random_bits); }
+
+// Memory with inaccessible pages on both sides.
+class Guarded {
+ public:
+  Guarded() : page_(static_cast<size_t>(sysconf(_SC_PAGESIZE))) {
+    void* p = mmap(nullptr, size() + 2 * page_, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (p == MAP_FAILED) std::abort();
+    data_ = static_cast<uint8_t*>(p) + page_;
+    if (mprotect(data_, size(), PROT_READ | PROT_WRITE) != 0) std::abort();
+  }
+  // `bytes` of memory at the end, at the front or at an odd address.
+  uint8_t* get(size_t bytes) {
+    if (bytes > page_) std::abort();
+    const int place = random_int(0, 3);
+    return place < 2 ? data_ + size() - bytes : place == 2 ? data_ : data_ + 2 * random_int(0, 99) + 1;
+  }
+
+ private:
+  size_t size() const { return 2 * page_; }
+  size_t page_;
+  uint8_t* data_;
+};
+
+// What the bytes of an input look like, by round: extremes first, then random.
+constexpr int kRounds = 40;
+uint8_t input_byte(int round, size_t i) {
+  static const uint8_t extremes[] = {0, 255, 128, 127, 1, 15, 240, 254};
+  if (round < 8) return extremes[round];
+  if (round < 12) return static_cast<uint8_t>(i * (2 * round - 15) + round);  // all values
+  if (round < 16) return extremes[random_int(0, 7)];
+  return static_cast<uint8_t>(random_bits());
+}
+
+// An input of `bytes` bytes with `mask` applied to each.
+class Input {
+ public:
+  Input(int round, size_t bytes, int mask = 255) : data_(memory().get(bytes)), bytes_(bytes) {
+    for (size_t i = 0; i < bytes; ++i) data_[i] = static_cast<uint8_t>(input_byte(round, i) & mask);
+  }
+  operator const uint8_t*() const { return data_; }
+  uint8_t& operator[](size_t i) { return data_[i]; }
+  template <class F>
+  void fill(F f) {
+    for (size_t i = 0; i < bytes_; ++i) data_[i] = static_cast<uint8_t>(f(i));
+  }
+
+ private:
+  // More than any test uses at a time.
+  static Guarded& memory() {
+    static Guarded pool[32];
+    static int next = 0;
+    return pool[next++ % 32];
+  }
+  uint8_t* data_;
+  size_t bytes_;
+};
+
+// Finite floats, among them subnormal and huge ones; no -0, whose sum with a masked-out +0 is +0.
+std::vector<float> input_floats(int round, int count) {
+  static const float extremes[] = {0.0f,     1.0f,      -1.0f,   0x1p-149f, -0x1p-149f, 0x1.8p-127f,
+                                   0x1p-60f, -0x1p-60f, 0x1p60f, -0x1p60f,  0x1p23f,    16777217.0f};
+  std::vector<float> x(count);
+  for (float& f : x) {
+    f = round % 2 ? extremes[random_int(0, 11)]
+                  : std::ldexp(static_cast<float>(random_int(-(1 << 24), 1 << 24)), random_int(-20, 20));
+    if (f == 0) f = 0;
+  }
+  return x;
+}
+
+// ---- Comparison
+// ------------------------------------------------------------------------------------------------
+
+using Raw = std::vector<uint8_t>;
+
+template <class T>
+Raw raw(const T* x, size_t count) {
+  Raw r(count * sizeof(T));
+  std::memcpy(r.data(), x, r.size());
+  return r;
+}
+#define IQK_RAW(ns)                               \
+  Raw raw(ns::Bytes x) {                          \
+    uint8_t to[65]; /* store at an odd address */ \
+    ns::store(to + 1, x);                         \
+    return raw(to + 1, 64);                       \
+  }                                               \
+  Raw raw(ns::Small x) {                          \
+    uint8_t to[17];                               \
+    ns::small_store(to + 1, x);                   \
+    return raw(to + 1, 16);                       \
+  }                                               \
+  Raw raw(ns::Floats<8> x) {                      \
+    std::array<float, 9> to;                      \
+    ns::fstore(to.data() + 1, x);                 \
+    return raw(to.data() + 1, 8);                 \
+  }                                               \
+  Raw raw(ns::Floats<16> x) {                     \
+    std::array<float, 17> to;                     \
+    ns::fstore(to.data() + 1, x);                 \
+    return raw(to.data() + 1, 16);                \
+  }
+IQK_RAW(iqk::generic)
+IQK_RAW(IQK_NS)
+
+// Evaluates the expression with both vocabularies.
+#define SAME(name, ...)             \
+  do {                              \
+    current = name;                 \
+    const Raw want = [&] {          \
+      using namespace iqk::generic; \
+      return raw(__VA_ARGS__);      \
+    }();                            \
+    const Raw got = [&] {           \
+      using namespace IQK_NS;       \
+      return raw(__VA_ARGS__);      \
+    }();                            \
+    check(want == got);             \
+  } while (0)
+
+// ---- Bytes
+// -----------------------------------------------------------------------------------------------------
+
+void test_bytes(int round) {
+  const Input x(round, 64), y(round * 7 % kRounds, 64), table(kRounds, 64);
+  SAME("load, store", load(x));
+  {
+    const Input lanes(round, 3 * 37 + 16), wide(round, 64 + 32);
+    SAME("load_lanes", load_lanes(lanes, 37));
+    SAME("load_lanes backwards", load_lanes(lanes + 3 * 37, -37));
+    SAME("load_lanes", load_lanes(wide, 16));
+    SAME("load_halves", load_halves(wide + 64, wide));
+    const Input lane(round, 16);
+    SAME("load_broadcast", load_broadcast(lane));
+  }
+  SAME("splat", splat(round < 8 ? x[0] : static_cast<int8_t>(x[0])));
+  SAME("&", load(x) & load(y));
+  SAME("|", load(x) | load(y));
+  SAME("^", load(x) ^ load(y));
+  SAME("+", load(x) + load(y));
+  SAME("-", load(x) - load(y));
+  unroll<16>([&](auto n) {
+    constexpr int k = decltype(n)::value;
+    SAME("shr16", shr16<k>(load(x)));
+    SAME("shl16", shl16<k>(load(x)));
+    SAME("shr16_halves", shr16_halves<k, 15 - k>(load(x)));
+    SAME("shr16_halves", shr16_halves<k, 0>(load(x)));
+  });
+  SAME("zip_lo8", zip_lo8(load(x), load(y)));
+  SAME("zip_hi8", zip_hi8(load(x), load(y)));
+  SAME("zip_lo32", zip_lo32(load(x), load(y)));
+  SAME("zip_hi32", zip_hi32(load(x), load(y)));
+  SAME("zip_lo64", zip_lo64(load(x), load(y)));
+  SAME("zip_hi64", zip_hi64(load(x), load(y)));
+  {
+    Input index(round, 64);
+    index.fill([&](size_t i) { return index[i] & 128 ? index[i] : index[i] & 15; });
+    SAME("lookup", lookup(load(table), load(index)));
+  }
+  SAME("lookup_low", lookup_low(load_broadcast(table), load(x)));
+  SAME("lookup_high", lookup_high(load_broadcast(table), load(x)));
+  {
+    const Input table32(kRounds, 32), table64(kRounds, 64);
+    const Input five(round, 64, 31), six(round, 64, 63);
+    SAME("lookup in Table32", lookup(load_table32(table32), load(five)));
+    SAME("lookup in Table64", lookup(load_table64(table64), load(six)));
+  }
+  {
+    current = "signed_codes";
+    const Raw codes = raw(isa::signed_codes(isa::load(x)));
+    bool ok = true;
+    for (int i = 0; i < 64; ++i) ok &= codes[i] == static_cast<uint8_t>(x[i] + isa::kSignedBias);
+    check(ok);
+  }
+  uint64_t bits;
+  std::memcpy(&bits, x, 8);
+  for (int value : {1, 4, 16, 128, 255, -1, -100}) SAME("expand_bits", expand_bits(bits, value));
+  {
+    uint64_t q[8];
+    std::memcpy(q, x, 64);
+    SAME("bytes_of", bytes_of(q[0], q[1], q[2], q[3], q[4], q[5], q[6], q[7]));
+  }
+  SAME("equal", equal(load(x), load(y)));
+  SAME("equal", equal(load(x) & splat(3), load(y) & splat(3)));
+  SAME("abs8", abs8(load(x)));
+  SAME("splat16", splat16(x[0] * 257 - 32768));
+  SAME("mul16", mul16(load(x), load(y)));
+  SAME("shr32_odd", shr32_odd<0, 4>(load(x)));
+  SAME("shr32_odd", shr32_odd<31, 0>(load(x)));
+  SAME("shr32_odd", shr32_odd<7, 24>(load(x)));
+  SAME("even_lanes", even_lanes(load(x), load(y)));
+  SAME("odd_lanes", odd_lanes(load(x), load(y)));
+  const uint32_t factor = round < 4 ? 0xffffffffu : static_cast<uint32_t>(random_bits());
+  SAME("splat32", splat32(factor));
+  SAME("mul32", mul32(load(x), factor));
+  SAME("add32 of a number", add32(load(x), factor));
+  SAME("add32", add32(load(x), load(y)));
+  {
+    const Input a(round, 64, 63), b(round + 1, 64, 63), c(round + 2, 64, 63), d(1, 64, 63);
+    SAME("byte_sums", byte_sums(load(a), load(b), load(c), load(d)));
+    SAME("byte_sums", byte_sums(load(d), load(d), load(a), load(b)));
+  }
+  SAME("transpose_lanes32", transpose_lanes32(load(x)));
+}
+
+// ---- Small
+// -----------------------------------------------------------------------------------------------------
+
+void test_small(int round) {
+  const Input x(round, 16), y(round * 7 % kRounds, 16), table(kRounds, 16), eight(round, 8), four(round, 4);
+  SAME("small_load, small_store", small_load(x));
+  SAME("small_load8", small_load8(eight));
+  SAME("small_load4", small_load4(four));
+  SAME("small_splat", small_splat(static_cast<int8_t>(x[0])));
+  SAME("small_splat32", small_splat32(0x01020380u * (x[0] | 1u)));
+  SAME("small_of", small_of(0x0123456789abcdefull * (x[0] | 1u), 0x8091a2b3c4d5e6f7ull * (x[1] | 1u)));
+  current = "low64";
+  check(isa::low64(isa::small_load(x)) == gen::low64(gen::small_load(x)));
+  SAME("Small &", small_load(x) & small_load(y));
+  SAME("Small |", small_load(x) | small_load(y));
+  SAME("Small ^", small_load(x) ^ small_load(y));
+  SAME("Small +", small_load(x) + small_load(y));
+  SAME("Small -", small_load(x) - small_load(y));
+  unroll<16>([&](auto n) {
+    constexpr int k = decltype(n)::value;
+    SAME("Small shr16", shr16<k>(small_load(x)));
+    SAME("Small shl16", shl16<k>(small_load(x)));
+    SAME("Small shr32", shr32<k, 2 * k, 31 - k, 31 - 2 * k>(small_load(x)));
+  });
+  SAME("Small shr32", shr32<0, 2, 4, 6>(small_load(x)));
+  SAME("Small zip_lo8", zip_lo8(small_load(x), small_load(y)));
+  SAME("Small zip_lo32", zip_lo32(small_load(x), small_load(y)));
+  SAME("Small zip_lo64", zip_lo64(small_load(x), small_load(y)));
+  SAME("shuffle", shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(small_load(x)));
+  SAME("shuffle", shuffle<-1, 15, -1, 14, 13, 13, 12, -1, 0, 0, 0, 0, 1, -1, -1, 7>(small_load(x)));
+  Input index(round, 16);
+  index.fill([&](size_t i) { return index[i] & 128 ? index[i] : index[i] & 15; });
+  SAME("Small lookup", lookup(small_load(table), small_load(index)));
+}
+
+// ---- Floats
+// ----------------------------------------------------------------------------------------------------
+
+struct Natural {
+  static constexpr int at[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+};
+struct Twice {
+  static constexpr int at[16] = {0, 0, 1, 1, 4, 4, 5, 5, 2, 2, 3, 3, 6, 6, 7, 7};
+};
+struct UpperFirst {  // a half of the result from one half only
+  static constexpr int at[16] = {8, 15, 9, 14, 8, 8, 11, 12, 7, 0, 6, 1, 5, 2, 4, 3};
+};
+struct Mixed {
+  static constexpr int at[16] = {0, 15, 1, 14, 2, 13, 3, 12, 4, 11, 5, 10, 6, 9, 7, 8};
+};
+struct First {
+  static constexpr int at[16] = {};
+};
+
+// Within the rounding errors of any order of additions.
+template <int N>
+void test_sum(const float* x) {
+  double exact = 0, magnitude = 0;
+  for (int i = 0; i < N; ++i) exact += x[i], magnitude += std::fabs(x[i]);
+  current = "sum";
+  check(std::fabs(isa::sum(isa::fload<N>(x)) - exact) <= magnitude * N * 0x1p-24);
+}
+
+template <int N>
+void test_floats_of(int round) {
+  const std::vector<float> a = input_floats(round, N + 1), b = input_floats(round + 1, N + 1),
+                           c = input_floats(round + 2, N + 1);
+  const float *x = a.data() + 1, *y = b.data() + 1, *z = c.data() + 1;
+  SAME("fsplat", fsplat<N>(x[0]));
+  SAME("fload, fstore", fload<N>(x));
+  SAME("Floats *", fload<N>(x) * fload<N>(y));
+  SAME("Floats +", fload<N>(x) + fload<N>(y));
+  SAME("fma", fma(fload<N>(x), fload<N>(y), fload<N>(z)));
+  for (uint32_t bits :
+       {0u, 0xffffu, 0x5a3cu, static_cast<uint32_t>(random_int(0, 0xffff)), 0xff00u, 0x8001u}) {
+    SAME("add_where", add_where(fload<N>(x), bits, fload<N>(y)));
+  }
+  test_sum<N>(x);
+  SAME("spread", spread<Twice>(fload<N>(x)));
+  SAME("spread", spread<First>(fload<N>(x)));
+  if constexpr (N == 16) {
+    SAME("spread", spread<Natural>(fload<N>(x)));
+    SAME("spread", spread<UpperFirst>(fload<N>(x)));
+    SAME("spread", spread<Mixed>(fload<N>(x)));
+  }
+  const Input bytes(round, 16);
+  const Input half(round, 2);
+  SAME("splat_half", splat_half<N>(half));
+  SAME("floats_i8", floats_i8<N>(small_load(bytes)));
+  SAME("floats_u8", floats_u8<N>(small_load(bytes)));
+}
+
+template <int Stride>
+void test_strided(int round) {
+  const Input halves(round, 7 * Stride + 2), bytes(round, 7 * Stride + 1);
+  SAME("strided_halves", strided_halves<Stride>(halves));
+  SAME("strided_powers", strided_powers<Stride>(bytes));
+}
+
+void test_floats(int round) {
+  test_floats_of<8>(round);
+  test_floats_of<16>(round);
+  const Input x(round, 64), half(round, 32);
+  SAME("load_f32", load_f32(x));
+  SAME("load_f16", load_f16(half));
+  SAME("load_bf16", load_bf16(half));
+  test_strided<17>(round);
+  test_strided<18>(round);
+  test_strided<20>(round);
+  test_strided<22>(round);
+  test_strided<24>(round);
+  test_strided<26>(round);
+  test_strided<34>(round);
+  test_strided<36>(round);
+  test_strided<144>(round);
+}
+
+// All 65536 halves and bf16, all 256 powers.
+void test_conversions() {
+  for (int first = 0; first < 65536; first += 16) {
+    Input x(0, 32);
+    x.fill([&](size_t i) { return (first + static_cast<int>(i) / 2) >> (i % 2 * 8); });
+    SAME("load_f16", load_f16(x));
+    SAME("load_bf16", load_bf16(x));
+    SAME("splat_half", splat_half<8>(x));
+    Input spaced(0, 7 * 18 + 2);
+    for (int i = 0; i < 8; ++i) std::memcpy(&spaced[i * 18], x + 2 * i, 2);
+    SAME("strided_halves", strided_halves<18>(spaced));
+  }
+  for (int first = 0; first < 256; first += 8) {
+    Input x(0, 7 * 17 + 1);
+    for (int i = 0; i < 8; ++i) x[i * 17] = static_cast<uint8_t>(first + i);
+    SAME("strided_powers", strided_powers<17>(x));
+  }
+}
+
+// ---- Products
+// --------------------------------------------------------------------------------------------------
+
+// Codes and activations by pattern: extremes of either sign, all alike (the largest sums) or by chance,
+// random ones.
+constexpr int kPatterns = 8;
+int code(int pattern, int least, int most) {
+  if (pattern < 2) return most;
+  if (pattern < 4) return least;
+  if (pattern < 6) return random_int(0, 1) ? least : most;
+  return random_int(least, most);
+}
+int activation(int pattern) {
+  if (pattern == 4) return random_int(0, 1) ? 127 : -127;
+  if (pattern == 7) return random_int(-127, 127);
+  return pattern % 2 ? -127 : 127;
+}
+
+// Signed codes carry kSignedBias as operands: its part of the sum is taken off again, as the kernels do.
+template <int Max>
+void test_acc(int pattern) {
+  constexpr bool is_signed = Max == 0;
+  for (int count = 1; count <= 8; ++count) {
+    isa::Acc<Max> acc;
+    gen::Acc<Max> wanted;
+    acc.start();
+    wanted.start();
+    std::array<int, 16> biases{};
+    unroll<8>([&](auto n) {
+      if (n >= count) return;
+      Input codes(0, 64), activations(3, 64);
+      codes.fill([&](size_t) { return code(pattern, is_signed ? -128 : 0, is_signed ? 127 : Max); });
+      activations.fill([&](size_t) { return activation(pattern); });
+      for (int i = 0; i < 64; ++i)
+        biases[i / 4] += is_signed * isa::kSignedBias * static_cast<int8_t>(activations[i]);
+      const isa::Bytes x = isa::load(codes);
+      acc.template add<decltype(n)::value>(is_signed ? isa::signed_codes(x) : x, isa::load(activations));
+      wanted.template add<decltype(n)::value>(gen::load(codes), gen::load(activations));
+    });
+    float got[16], want[16];
+    isa::fstore(got, isa::to_float(acc.finish()));
+    gen::fstore(want, gen::to_float(wanted.finish()));
+    static const std::string name = "Acc<" + std::to_string(Max) + ">";
+    current = name.c_str();
+    bool ok = true;
+    for (int i = 0; i < 16; ++i) ok &= got[i] - static_cast<float>(biases[i]) == want[i];
+    check(ok);
+  }
+}
+
+template <int Max>
+void test_panel_acc(int pattern) {
+  constexpr bool is_signed = Max == 0;
+  using PanelAcc = isa::PanelAcc<Max>;
+  static_assert(PanelAcc::kActBytes == (is_signed ? isa::kSignedActBytes : 4));
+  for (int count = 1; count <= 8; ++count) {
+    PanelAcc acc;
+    gen::PanelAcc<Max> wanted;
+    acc.start();
+    wanted.start();
+    int biases = 0;
+    unroll<8>([&](auto n) {
+      if (n >= count) return;
+      Input codes(0, 64), line(0, 64), activations(0, 4), packed(0, PanelAcc::kActBytes);
+      codes.fill([&](size_t) { return code(pattern, is_signed ? -128 : 0, is_signed ? 127 : Max); });
+      activations.fill([&](size_t) { return activation(pattern); });
+      const isa::Bytes x = isa::load(codes);
+      isa::store(&line[0], is_signed ? isa::signed_codes(x) : x);
+      int8_t four[4];
+      std::memcpy(four, activations, 4);
+      for (int8_t a : four) biases += is_signed * isa::kSignedBias * a;
+      if (is_signed)
+        isa::pack_activations4(four, &packed[0]);
+      else
+        std::memcpy(&packed[0], four, 4);
+      acc.template add<decltype(n)::value>(PanelAcc::prepare(line), packed);
+      wanted.template add<decltype(n)::value>(gen::PanelAcc<Max>::prepare(codes), activations);
+    });
+    float got[16], want[16];
+    isa::fstore(got, isa::to_float(acc.finish()));
+    gen::fstore(want, gen::to_float(wanted.finish()));
+    static const std::string name = "PanelAcc<" + std::to_string(Max) + ">";
+    current = name.c_str();
+    bool ok = true;
+    for (int i = 0; i < 16; ++i) ok &= got[i] - static_cast<float>(biases) == want[i];
+    check(ok);
+  }
+}
+
+template <int... Max>
+void test_products() {
+  for (int pattern = 0; pattern < kPatterns; ++pattern) {
+    (test_acc<Max>(pattern), ...);
+    (test_panel_acc<Max>(pattern), ...);
+  }
+}
+
+void test_transpose(int round) {
+  for (const int stride : {64, 256, 75}) {
+    for (const int line_stride : {64, 128, 83}) {
+      const Input rows(round + 16, 15 * stride + 64);
+      Input at(0, 16);
+      at.fill([](size_t i) { return i; });
+      for (int i = 15; i > 0; --i) std::swap(at[i], at[random_int(0, i)]);
+      Raw want(15 * line_stride + 64, 0xee), got(want);
+      current = "transpose16";
+      gen::transpose16(rows, stride, want.data(), at, line_stride);
+      isa::transpose16(rows, stride, got.data(), at, line_stride);
+      check(want == got);
+    }
+  }
+}
+
+// ---- Codebooks
+// -------------------------------------------------------------------------------------------------
+
+template <int Stride>
+void test_sign_fields(int round) {
+  const Input x(round, 64), fields(round, 7 * Stride + 4);
+  SAME("load_sign_fields", flip_signs<0>(load(x), load_sign_fields<Stride>(fields), 128));
+  SAME("load_sign_fields", flip_signs<1>(load(x), load_sign_fields<Stride>(fields), 128));
+  SAME("load_sign_fields", flip_signs<2>(load(x), load_sign_fields<Stride>(fields), 128));
+  SAME("load_sign_fields", flip_signs<3>(load(x), load_sign_fields<Stride>(fields), 128));
+}
+
+void test_codebooks(int round) {
+  std::vector<uint64_t> grid8_table(256);
+  std::vector<uint32_t> grid4_table(256);
+  for (uint64_t& x : grid8_table) x = random_bits();
+  for (uint32_t& x : grid4_table) x = static_cast<uint32_t>(random_bits());
+  const Input index(round, 16);
+  SAME("grid8", grid8(grid8_table.data(), [&](auto c) { return index[decltype(c)::value]; }));
+  SAME("grid4", grid4(grid4_table.data(), [&](auto c) { return index[decltype(c)::value]; }));
+
+  const Input x(kRounds - 1 - round, 64), signs(round, 32), words(round, 64);
+  for (int twice : {0, 1, 2, 16, 32, 128, 255}) {
+    SAME("flip_signs", flip_signs<0>(load(x), load_signs(signs), twice));
+    SAME("flip_signs", flip_signs<1>(load(x), load_signs(signs), twice));
+    SAME("flip_signs", flip_signs<2>(load(x), load_signs(signs), twice));
+    SAME("flip_signs", flip_signs<3>(load(x), load_signs(signs), twice));
+  }
+  SAME("load_sign_words", flip_signs<0>(load(x), load_sign_words(words), 128));
+  SAME("load_sign_words", flip_signs<1>(load(x), load_sign_words(words), 128));
+  SAME("load_sign_words", flip_signs<2>(load(x), load_sign_words(words), 128));
+  SAME("load_sign_words", flip_signs<3>(load(x), load_sign_words(words), 128));
+  test_sign_fields<4>(round);
+  test_sign_fields<8>(round);
+  test_sign_fields<16>(round);
+  test_sign_fields<17>(round);
+}
+
+}  // namespace
+
+int main() {
+  for (int number : {SIGSEGV, SIGBUS, SIGILL}) signal(number, on_fault);
+  for (int round = 0; round < kRounds; ++round) {
+    test_bytes(round);
+    test_small(round);
+    test_floats(round);
+    test_transpose(round);
+    test_codebooks(round);
+  }
+  test_conversions();
+  test_products<0, 1, 2, 3, 7, 15, 31, 63, 126, 127>();
+  for (const auto& [name, count] : failures) std::printf("FAILED %s: %d times\n", name.c_str(), count);
+  std::printf("%d passed, %d failed\n", passed, failed);
+  return failed == 0 ? 0 : 1;
+}
