@@ -1,7 +1,6 @@
 """Do the choices of instruction set and threads hold, from the environment and from code?"""
 
 import os
-import re
 import subprocess
 import sys
 import threading
@@ -62,7 +61,7 @@ def test_use_isa_as_a_context_manager() -> None:
 @pytest.mark.parametrize("name", ["", "AVX2", "sse2", "avx2 ", *(set(NAMES) - set(iqkcpu.isas()))])
 def test_unknown_or_unavailable_isas_are_refused(name: str) -> None:
     before = iqkcpu.isa()
-    with pytest.raises(ValueError, match=re.escape(name) or "unknown"):
+    with pytest.raises(ValueError, match=f"'{name}'"):
         iqkcpu.use_isa(name)
     assert iqkcpu.isa() == before
 

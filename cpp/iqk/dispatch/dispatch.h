@@ -1,6 +1,8 @@
 // What the parts of the dispatcher share.
 #pragma once
 
+#include <array>
+
 #include "iqk/api.h"
 #include "iqk/kernels/arguments.h"
 
@@ -18,14 +20,16 @@ PanelThresholds panel_thresholds(const Type& type);
 
 GroupWalk walk_groups(const Weights& w);
 
-// The instruction set in use.
+// An instruction set of this machine, with its formats by type id.
 struct Isa {
+  static constexpr int kTypeIds = 512;
   const char* name;
   const IsaKernels* kernels;
-  const FormatKernels& find(const Type& type) const;
+  std::array<const FormatKernels*, kTypeIds> formats;
+  const FormatKernels& find(const Type& type) const { return *formats[static_cast<size_t>(type.id)]; }
   int threshold(const Type& type) const;
 };
-const Isa& current_isa();
+const Isa& current_isa();  // the one in use
 
 // What a call will do: one decision for mul_mat and plan.
 enum class Path { kNone, kPlain, kGemv, kPanel, kFloatPlain, kFloatGemv, kFloatPanel };

@@ -16,53 +16,41 @@ namespace iqk {
 
 namespace {
 
-constexpr int kMaxTypeId = 512;
-
-// An instruction set with its formats by type id.
-struct Entry {
-  Isa isa;
-  const FormatKernels* formats[kMaxTypeId];
-};
-
-std::vector<Entry> find_isas() {
+std::vector<Isa> find_isas() {
   const CpuFeatures& cpu = cpu_features();
   static_cast<void>(cpu);
-  std::vector<Entry> found;
+  std::vector<Isa> found;
   const auto add = [&](const char* name, const IsaKernels& kernels, bool usable) {
     if (!usable) return;
-    if (!found.empty() && std::strcmp(found.back().isa.name, name) == 0) found.pop_back();
-    Entry entry{{name, &kernels}, {}};
+    if (!found.empty() && std::strcmp(found.back().name, name) == 0) found.pop_back();
+    Isa isa{name, &kernels, {}};
     for (int family = 0; family < kernels.families_count; ++family)
       for (const FormatKernels* format = kernels.families[family]; format->id >= 0; ++format)
-        entry.formats[format->id] = format;
-    found.push_back(entry);
+        isa.formats[static_cast<size_t>(format->id)] = format;
+    found.push_back(isa);
   };
 #define IQK_ISA(name, space, condition) add(name, space::kernels, condition);
 #include "iqk/isas.inc"
   return found;
 }
 
-const std::vector<Entry>& entries() {
-  static const std::vector<Entry> found = find_isas();
+const std::vector<Isa>& all_isas() {
+  static const std::vector<Isa> found = find_isas();
   return found;
 }
 
 const Isa* find_isa(const std::string& name) {
-  for (const Entry& entry : entries())
-    if (name == entry.isa.name) return &entry.isa;
-  std::string known;
-  for (const std::string& usable : isas()) known += (known.empty() ? "" : ", ") + usable;
-  throw BadIsa("no instruction set '" + name + "' on this machine; usable: " + known);
+  std::string usable;
+  for (const Isa& isa : all_isas()) {
+    if (name == isa.name) return &isa;
+    usable += (usable.empty() ? "" : ", ") + std::string(isa.name);
+  }
+  throw BadIsa("no instruction set '" + name + "' on this machine; usable: " + usable);
 }
 
 std::atomic<const Isa*> in_use{nullptr};
 
 }  // namespace
-
-const FormatKernels& Isa::find(const Type& type) const {
-  const Entry* entry = reinterpret_cast<const Entry*>(this);  // the first member of its entry
-  return *entry->formats[type.id];
-}
 
 int Isa::threshold(const Type& type) const {
   const PanelThresholds t = panel_thresholds(type);
@@ -74,7 +62,7 @@ const Isa& current_isa() {
   const Isa* isa = in_use.load(std::memory_order_acquire);
   if (!isa) {
     const char* wanted = std::getenv("IQKCPU_ISA");
-    isa = wanted && *wanted ? find_isa(wanted) : &entries().back().isa;
+    isa = wanted && *wanted ? find_isa(wanted) : &all_isas().back();
     in_use.store(isa, std::memory_order_release);
   }
   return *isa;
@@ -82,7 +70,7 @@ const Isa& current_isa() {
 
 std::vector<std::string> isas() {
   std::vector<std::string> names;
-  for (const Entry& entry : entries()) names.push_back(entry.isa.name);
+  for (const Isa& isa : all_isas()) names.push_back(isa.name);
   return names;
 }
 

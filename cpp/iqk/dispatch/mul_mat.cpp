@@ -13,7 +13,7 @@ namespace iqk {
 
 namespace {
 
-// Scratch memory of a calling thread and of each worker: kept, so that a product in a loop does not allocate.
+// Scratch memory of a calling thread, for itself and its workers: kept, so that a product in a loop does not allocate.
 struct Scratch {
   AlignedBuffer codes, scales, packed, tile;
 };
@@ -144,13 +144,15 @@ void run_panel(const Product& p, Scratch& s) {
   const int64_t passes = (static_cast<int64_t>(tiles.size()) + per_pass - 1) / per_pass;
   const int64_t row_tiles = (p.w.rows + isa.panel_rows - 1) / isa.panel_rows;
   const size_t floats = static_cast<size_t>(isa.panel_rows);
-  parallel_for(p.choice.threads, row_tiles * passes, [&](int64_t index, int) {
+  // Of each worker: codes, scales and terms of one tile of weights, then the sums of all columns.
+  const size_t codes = floats * 4 * 64 * kPanelUnits, scales = floats * 16 * kPanelUnits;
+  const size_t sums = floats * static_cast<size_t>(kPanelBatch + f.panel->columns[0]);
+  const size_t worker_bytes = codes + (2 * scales + sums) * sizeof(float);
+  uint8_t* workers = s.tile.reserve_array<uint8_t>(worker_bytes * static_cast<size_t>(p.choice.threads));
+  parallel_for(p.choice.threads, row_tiles * passes, [&](int64_t index, int worker) {
     const int64_t row = index / passes * isa.panel_rows, first = index % passes * per_pass;
     const int64_t end = std::min<int64_t>(first + per_pass, static_cast<int64_t>(tiles.size()));
-    // codes, scales and terms of one tile of weights, then the sums of all columns
-    const size_t codes = floats * 4 * 64 * kPanelUnits, scales = floats * 16 * kPanelUnits;
-    const size_t sums = floats * static_cast<size_t>(kPanelBatch + f.panel->columns[0]);
-    uint8_t* memory = scratch().tile.reserve_array<uint8_t>(codes + (2 * scales + sums) * sizeof(float));
+    uint8_t* memory = workers + worker_bytes * static_cast<size_t>(worker);
     float* numbers = reinterpret_cast<float*>(memory + codes);
     float* out = numbers + 2 * scales;
     std::memset(out, 0, sums * sizeof(float));
@@ -211,21 +213,23 @@ void run_float_panel(const Product& p, Scratch& s) {
         to[i * width + c] = i < p.w.k && column < p.batch ? p.x[column * p.w.k + i] : 0;
       }
   });
-  parallel_for(p.choice.threads, (p.w.rows + 15) / 16, [&](int64_t tile, int) {
+  const int64_t sums = tiles * width * 16;
+  float* workers = s.tile.reserve_array<float>(static_cast<size_t>(sums * p.choice.threads));
+  parallel_for(p.choice.threads, (p.w.rows + 15) / 16, [&](int64_t tile, int worker) {
     const int64_t row = tile * 16;
-    float* sums = scratch().tile.reserve_array<float>(static_cast<size_t>(tiles * width * 16));
     p.choice.format->float_panel({p.walk.data + row / p.w.type->interleave * p.walk.group_bytes, p.walk.group_bytes,
                                   std::min<int64_t>(16, p.w.rows - row), p.w.k, nullptr, 0, p.batch, p.out + row, p.w.rows},
-                                 packed, sums);
+                                 packed, workers + sums * worker);
   });
 }
 
 // Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a NaN or an
 // infinity, which int8 cannot hold.
-void run_decoded(const Product& p, const bool* skip) {
+void run_decoded(const Product& p, Scratch& s, const bool* skip) {
   const int rows = p.w.type->interleave;
-  parallel_for(p.choice.threads, p.w.rows / rows, [&](int64_t group, int) {
-    float* decoded = scratch().tile.reserve_array<float>(static_cast<size_t>(rows * p.w.k));
+  float* workers = s.tile.reserve_array<float>(static_cast<size_t>(rows * p.w.k * p.choice.threads));
+  parallel_for(p.choice.threads, p.w.rows / rows, [&](int64_t group, int worker) {
+    float* decoded = workers + rows * p.w.k * worker;
     p.choice.format->decode({from_group(p.walk, group), 1, p.w.k, decoded});
     for (int64_t c = 0; c < p.batch; ++c) {
       if (skip && skip[c]) continue;
@@ -249,7 +253,7 @@ void mul_mat(const Weights& w, const float* x, int64_t batch, float* out, int th
     case Path::kNone:
       return;
     case Path::kFloatPlain:
-      return run_decoded(p, nullptr);
+      return run_decoded(p, s, nullptr);
     case Path::kFloatGemv:
       return run_float_gemv(p, s);
     case Path::kFloatPanel:
@@ -262,7 +266,7 @@ void mul_mat(const Weights& w, const float* x, int64_t batch, float* out, int th
   if (p.choice.path == Path::kPlain) run_plain(p);
   else if (p.choice.path == Path::kGemv) run_gemv(p, s);
   else run_panel(p, s);
-  if (!all_finite) run_decoded(p, finite.get());
+  if (!all_finite) run_decoded(p, s, finite.get());
 }
 
 void dequantize(const Weights& w, float* out, int threads) {

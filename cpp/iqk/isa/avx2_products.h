@@ -23,25 +23,20 @@ template <int Max>
 struct Acc {
   static_assert(Max > 0 && sums_in_words(Max) >= 1, "codes too large for vpmaddubsw");
   static constexpr int kFit = sums_in_words(Max);
-  __m256i wa, wb;    // 16-bit sums not yet widened
-  __m256i a, b;      // 32-bit sums
-  bool wide;         // a, b in use; constant after inlining
-  bool narrow;
-  IQK_MEMBER void start() { wide = narrow = false; }
+  __m256i wa, wb;  // 16-bit sums not yet widened
+  __m256i a, b;    // 32-bit sums; adding to the zeros of start() costs nothing after inlining
+  IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
   IQK_MEMBER void widen() {
-    const __m256i xa = add_pairs(wa), xb = add_pairs(wb);
-    a = wide ? _mm256_add_epi32(a, xa) : xa;
-    b = wide ? _mm256_add_epi32(b, xb) : xb;
-    wide = true;
+    a = _mm256_add_epi32(a, add_pairs(wa));
+    b = _mm256_add_epi32(b, add_pairs(wb));
   }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
     const __m256i xa = _mm256_maddubs_epi16(codes.a, activations.a), xb = _mm256_maddubs_epi16(codes.b, activations.b);
     if constexpr (N % kFit == 0) {
-      if (narrow) widen();
+      if constexpr (N > 0) widen();
       wa = xa;
       wb = xb;
-      narrow = true;
     } else {
       wa = _mm256_add_epi16(wa, xa);
       wb = _mm256_add_epi16(wb, xb);
@@ -69,21 +64,55 @@ struct Acc<0> {
   IQK_MEMBER Ints finish() const { return {a, b}; }
 };
 
+// In the panel each column's step is one piece of assembler: GCC otherwise loads all broadcasts first and spills sums.
+using FourBytes = const uint8_t[4];
+
 template <int Max>
 struct PanelAcc {
   using Line = Bytes;
   static constexpr int kActBytes = 4;
+  static constexpr int kFit = sums_in_words(Max);
+  static constexpr bool kWords = kFit >= 4;  // else every product is widened at once
   Acc<Max> acc;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
   IQK_MEMBER void start() { acc.start(); }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-    int32_t four;
-    std::memcpy(&four, activations, 4);
-    const __m256i x = _mm256_set1_epi32(four);
-    acc.template add<N>(line, {x, x});
+    FourBytes& four = *reinterpret_cast<FourBytes*>(activations);
+    __m256i x, t;
+    if constexpr (!kWords) {
+      const __m256i one = _mm256_set1_epi16(1);
+      asm("vpbroadcastd %[four], %[x]\n\t"
+          "vpmaddubsw %[x], %[la], %[x]\n\t"
+          "vpmaddwd %[one], %[x], %[x]\n\t"
+          "vpaddd %[x], %[a], %[a]\n\t"
+          "vpbroadcastd %[four], %[x]\n\t"
+          "vpmaddubsw %[x], %[lb], %[x]\n\t"
+          "vpmaddwd %[one], %[x], %[x]\n\t"
+          "vpaddd %[x], %[b], %[b]"
+          : [a] "+x"(acc.a), [b] "+x"(acc.b), [x] "=&x"(x)
+          : [la] "x"(line.a), [lb] "x"(line.b), [one] "x"(one), [four] "m"(four));
+    } else if constexpr (N % kFit == 0) {
+      if constexpr (N > 0) acc.widen();
+      asm("vpbroadcastd %[four], %[b]\n\t"
+          "vpmaddubsw %[b], %[la], %[a]\n\t"
+          "vpmaddubsw %[b], %[lb], %[b]"
+          : [a] "=&x"(acc.wa), [b] "=&x"(acc.wb)
+          : [la] "x"(line.a), [lb] "x"(line.b), [four] "m"(four));
+    } else {
+      asm("vpbroadcastd %[four], %[x]\n\t"
+          "vpmaddubsw %[x], %[la], %[t]\n\t"
+          "vpmaddubsw %[x], %[lb], %[x]\n\t"
+          "vpaddw %[t], %[a], %[a]\n\t"
+          "vpaddw %[x], %[b], %[b]"
+          : [a] "+x"(acc.wa), [b] "+x"(acc.wb), [x] "=&x"(x), [t] "=&x"(t)
+          : [la] "x"(line.a), [lb] "x"(line.b), [four] "m"(four));
+    }
   }
-  IQK_MEMBER Ints finish() { return acc.finish(); }
+  IQK_MEMBER Ints finish() {
+    if constexpr (kWords) return acc.finish();
+    else return {acc.a, acc.b};
+  }
 };
 
 // Signed codes widened to words, bytes 0 and 2 of each dword apart from bytes 1 and 3.
@@ -100,16 +129,20 @@ struct PanelAcc<0> {
             {_mm256_srai_epi16(x.a, 8), _mm256_srai_epi16(x.b, 8)}};
   }
   IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  IQK_MEMBER void add_words(const Bytes& words, const uint8_t* activations) {
+    __m256i x, t;
+    asm("vpbroadcastd %[four], %[x]\n\t"
+        "vpmaddwd %[x], %[la], %[t]\n\t"
+        "vpmaddwd %[x], %[lb], %[x]\n\t"
+        "vpaddd %[t], %[a], %[a]\n\t"
+        "vpaddd %[x], %[b], %[b]"
+        : [a] "+x"(a), [b] "+x"(b), [x] "=&x"(x), [t] "=&x"(t)
+        : [la] "x"(words.a), [lb] "x"(words.b), [four] "m"(*reinterpret_cast<FourBytes*>(activations)));
+  }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-    int32_t even, odd;
-    std::memcpy(&even, activations, 4);
-    std::memcpy(&odd, activations + 4, 4);
-    const __m256i e = _mm256_set1_epi32(even), o = _mm256_set1_epi32(odd);
-    a = _mm256_add_epi32(a, _mm256_madd_epi16(line.even.a, e));
-    b = _mm256_add_epi32(b, _mm256_madd_epi16(line.even.b, e));
-    a = _mm256_add_epi32(a, _mm256_madd_epi16(line.odd.a, o));
-    b = _mm256_add_epi32(b, _mm256_madd_epi16(line.odd.b, o));
+    add_words(line.even, activations);
+    add_words(line.odd, activations + 4);
   }
   IQK_MEMBER Ints finish() const { return {a, b}; }
 };

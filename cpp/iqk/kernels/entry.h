@@ -1,6 +1,7 @@
 // A format's line in the table of kernels.
 #pragma once
 
+#include "iqk/kernels/decode.h"
 #include "iqk/kernels/float_gemm.h"
 #include "iqk/kernels/gemm_panel.h"
 #include "iqk/kernels/plain.h"
@@ -15,7 +16,8 @@ constexpr FormatKernels vector_entry(int id) {
   k.id = id;
   k.vectorized = HasVector<F>::value;
   k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms, V::kMax == 0 ? kSignedActBytes : 4};
-  k.decode = decode<F>;
+  if constexpr (HasVector<F>::value && !HasDecode<F>::value) k.decode = decode_vectors<F>;
+  else k.decode = decode<F>;
   k.gemv[0] = gemv<V, 4>;
   k.gemv[1] = gemv<V, 2>;
   k.gemv[2] = gemv<V, 1>;

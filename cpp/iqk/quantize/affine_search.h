@@ -32,16 +32,17 @@ struct AffineFit {
   IQK_MEMBER float gain(float d, float m) const {
     return d * (2 * wqx - d * wqq) + m * (2 * wx - m * w) - 2 * d * m * wq;
   }
-  // The best d > 0 and m <= m_limit; false where there is none, as for codes that are all equal.
+  // The best d > 0 and m <= m_limit; false where there is none. Codes that are all equal leave m open: it becomes
+  // m_limit.
   IQK_MEMBER bool solve(float m_limit, float& d, float& m) const {
+    if (!(wqq > 0)) return false;
     const float determinant = w * wqq - wq * wq;
-    if (!(determinant > 1e-6f * w * wqq)) return false;
-    d = (w * wqx - wq * wx) / determinant;
-    m = (wx - d * wq) / w;
-    if (m > m_limit) {
-      m = m_limit;
-      d = (wqx - m * wq) / wqq;
+    m = m_limit;
+    if (determinant > 1e-6f * w * wqq) {
+      d = (w * wqx - wq * wx) / determinant;
+      m = min((wx - d * wq) / w, m_limit);
     }
+    if (m == m_limit) d = (wqx - m * wq) / wqq;
     return d > 0;
   }
 };
@@ -59,46 +60,59 @@ IQK_INLINE AffineFit affine_fit(const float* x, const float* w, float top, float
     wqq += product * q;
     wqx += product * v;
   }
-  return {sum_w, sum_wx, sum(wq), sum(wqq), sum(wqx)};
+  const Lanes all = sums(wq, wqq, wqx, wqx);
+  return {sum_w, sum_wx, all[0], all[1], all[2]};
 }
 
-// The scale d > 0 and minimum m <= m_limit of the smallest error that some spreads of the codes over 0..range, and
-// refinements of the best, find for values y in 0..range, which must lie in [1, 2).
+// A scale d > 0, a minimum m, and the sums of the codes that they were fitted to.
+struct AffineGuess {
+  float d, m, gain;
+  AffineFit fit;
+};
+
+constexpr float kNoLimit = 0x1p60f;  // as m_limit
+
+// How thoroughly to search: so many spreads of the codes, each refined so often.
+struct Spreads {
+  float from, step;  // codes more than there are
+  int count, depth;
+};
+
+// The guess with m <= m_limit of the smallest error for values y in 0..range. Codes that are all 0 where there is none.
 template <int N>
-IQK_INLINE void search_affine(const float* y, const float* w, float top, float range, float m_limit, int spreads,
-                              float& d, float& m) {
+IQK_INLINE AffineGuess search_affine(const float* y, const float* w, float top, float range, float m_limit,
+                                     Spreads spreads) {
   const float sum_w = total<N>(w);
   Lanes products{};
   for (int i = 0; i < N; i += kLanes) products += load(w + i) * load(y + i);
   const float sum_wx = sum(products);
-  m = m_limit < 0 ? m_limit : 0;
-  d = range / top;
-  float best_gain = -1;
+  AffineGuess best{};
+  best.m = sum_wx / sum_w;
+  best.m = best.m < m_limit ? best.m : m_limit;
+  best.fit = {sum_w, sum_wx, 0, 0, 0};
+  best.gain = best.fit.gain(0, best.m);
   // The pair that fits codes best becomes the next guess, a few times.
   const auto descend = [&](float inverse, float shift, int steps) IQK_LAMBDA {
     float last_gain = -1;
     for (int n = 0; n < steps; ++n) {
       const AffineFit f = affine_fit<N>(y, w, top, inverse, shift, sum_w, sum_wx);
-      float new_d, new_m;
+      float new_d = 0, new_m = 0;
       if (!f.solve(m_limit, new_d, new_m)) return;
       const float gain = f.gain(new_d, new_m);
-      if (gain > best_gain) {
-        best_gain = gain;
-        d = new_d;
-        m = new_m;
-      }
+      if (gain > best.gain) best = {new_d, new_m, gain, f};
       if (gain <= last_gain) return;
       last_gain = gain;
       inverse = 1 / new_d;
       shift = -new_m * inverse;
     }
   };
-  for (int n = 0; n < spreads; ++n) {
+  for (int n = 0; n < spreads.count; ++n) {
     // From a little less than the whole range to more of it than there are codes for: cut at the top, or at both ends.
-    const float widen = 1.2f * static_cast<float>(n) - 0.3f, inverse = (top + widen) / range;
-    descend(inverse, 0, 4);
-    descend(inverse, -0.5f * widen, 4);
+    const float widen = spreads.from + spreads.step * static_cast<float>(n), inverse = (top + widen) / range;
+    descend(inverse, 0, spreads.depth);
+    descend(inverse, -0.5f * widen, spreads.depth);
   }
+  return best;
 }
 
 // The half-precision scale, of the three around d * unit, that is best for y * unit with minimum m * unit.
@@ -142,13 +156,10 @@ IQK_INLINE void encode_affine_block(float top, const float* x, const float* impo
     float y[N], w[N];
     for (int i = 0; i < N; i += kLanes) store(y + i, (load(x + i) - splat(low)) * splat(per_unit));
     copy_importance<N>(importance, w);
-    float best_d, best_m;
-    search_affine<N>(y, w, top, range * per_unit, 0x1p60f, 3, best_d, best_m);
-
-    // Around the rounded minimum the best rounded scale, and once more.
-    m = finite_half(low + best_m * unit);
+    const AffineGuess best = search_affine<N>(y, w, top, range * per_unit, kNoLimit, {-0.3f, 1.2f, 3, 4});
+    m = finite_half(low + best.m * unit);
     const float stored_m = (fp16_to_fp32(m) - low) * per_unit;
-    d = best_affine_half<N>(y, w, top, best_d, stored_m, unit);
+    d = best_affine_half<N>(y, w, top, best.d, stored_m, unit);
     if (d != 0) inverse = 1 / fp16_to_fp32(d);
   }
   const float stored_m = fp16_to_fp32(m);

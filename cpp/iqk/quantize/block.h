@@ -60,10 +60,12 @@ IQK_INLINE float total(const float* x) {
   return sum(s);
 }
 
-// The importances of a block; where they are all zero, all the same.
+// The importances of a block, with a thousandth of their mean added: weights of none are not to be sacrificed for
+// nothing. Where all are zero, all count the same.
 template <int N>
 IQK_INLINE void copy_importance(const float* importance, float* w, float same = 1) {
-  const Lanes add = splat(total<N>(importance) > 0 ? 0.0f : same);
+  const float weight = total<N>(importance);
+  const Lanes add = splat(weight > 0 ? weight * (0x1p-10f / N) : same);
   for (int i = 0; i < N; i += kLanes) store(w + i, load(importance + i) + add);
 }
 

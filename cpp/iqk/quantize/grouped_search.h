@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <vector>
 
 #include "iqk/quantize/scale_search.h"
 
@@ -167,11 +168,11 @@ IQK_INLINE uint16_t encode_super_block(const Format& format, const float* x, con
   if (magnitude < kSmallestBlock) return 0;
   const float unit = power_below(magnitude), per_unit = 1 / unit;
   alignas(16) float scaled[256], w[256];
-  const float same = total<256>(importance) > 0 ? 0x1p-20f : 1;
+  const float same = total<256>(importance) > 0 ? kUnimportant : 1;
   for (int i = 0; i < 256; i += kLanes) store(scaled + i, load(x + i) * splat(per_unit));
   for (int g = 0; g < kGroups; ++g) copy_importance<kGroup>(importance + kGroup * g, w + kGroup * g, same);
-  const HalfStore store{unit};
-  const float d = search_groups<kGroup, Format::kTables>(format.levels, store, scaled, w, kGroups, Format::kRange,
+  const HalfStore half{unit};
+  const float d = search_groups<kGroup, Format::kTables>(format.levels, half, scaled, w, kGroups, Format::kRange,
                                                          Format::kEffort, groups);
   if (d == 0) return 0;
   for (int g = 0; g < kGroups; ++g)
@@ -190,6 +191,49 @@ void encode_super_blocks(const float* x, const float* importance, int64_t k, uin
     const uint16_t d = encode_super_block(format, x + i, importance + i, groups, codes);
     std::memset(out, 0, Format::kBytes);
     if (d != 0) Format::put(d, groups, codes, out);
+  }
+}
+
+// A row whose header has d: 2 bytes, a half, or 4, a float. Groups have 32 weights.
+template <class Format>
+void encode_scaled_row(const float* x, const float* importance, int64_t k, uint8_t* out) {
+  constexpr int kGroup = 32;
+  static const Format format;
+  std::memset(out, 0, static_cast<size_t>(Format::kHeader + k / 256 * Format::kBytes));
+  float magnitude = 0, weight = 0;
+  for (int64_t i = 0; i < k; i += 256) {
+    const float block = largest<256>(x + i);
+    magnitude = block > magnitude ? block : magnitude;
+    weight += total<256>(importance + i);
+  }
+  if (magnitude < (Format::kHeader == 2 ? kSmallestBlock : 0x1p-110f)) return;
+
+  const float unit = power_below(magnitude), per_unit = 1 / unit;
+  std::vector<float> values(static_cast<size_t>(2 * k));
+  std::vector<Group> groups(static_cast<size_t>(k / kGroup));
+  float *scaled = values.data(), *w = scaled + k;
+  const float same = weight > 0 ? kUnimportant : 1;
+  for (int64_t i = 0; i < k; i += kLanes) store(scaled + i, load(x + i) * splat(per_unit));
+  for (int64_t i = 0; i < k; i += kGroup) copy_importance<kGroup>(importance + i, w + i, same);
+  float d;
+  if (Format::kHeader == 2) {
+    d = search_groups<kGroup, Format::kTables>(format.levels, HalfStore{unit}, scaled, w, k / kGroup, Format::kRange,
+                                               Format::kEffort, groups.data());
+    write(out, finite_half(d * unit));
+  } else {
+    d = search_groups<kGroup, Format::kTables>(format.levels, FloatStore{}, scaled, w, k / kGroup, Format::kRange,
+                                               Format::kEffort, groups.data());
+    write(out, d * unit);
+  }
+  if (d == 0) return;
+  out += Format::kHeader;
+  for (int64_t b = 0; b < k / 256; ++b, out += Format::kBytes) {
+    uint8_t codes[256];
+    const Group* block_groups = groups.data() + 8 * b;
+    for (int g = 0; g < 8; ++g)
+      nearest_codes<kGroup>(format.levels[block_groups[g].table], scaled + 256 * b + kGroup * g,
+                            inverse_of(d * static_cast<float>(block_groups[g].s)), codes + kGroup * g);
+    Format::put(block_groups, codes, out);
   }
 }
 

@@ -22,6 +22,8 @@ IQK_INLINE void store(float* p, Lanes v) { std::memcpy(p, &v, sizeof v); }
 IQK_INLINE void store(int32_t* p, Integers v) { std::memcpy(p, &v, sizeof v); }
 IQK_INLINE Lanes splat(float x) { return Lanes{x, x, x, x}; }
 
+IQK_INLINE float min(float a, float b) { return a < b ? a : b; }
+IQK_INLINE float max(float a, float b) { return a > b ? a : b; }
 IQK_INLINE Lanes min(Lanes a, Lanes b) { return a < b ? a : b; }
 IQK_INLINE Lanes max(Lanes a, Lanes b) { return a > b ? a : b; }
 // Hides a constant: of one that it knows, GCC makes three instructions where min and max are one. For use outside loops.
@@ -39,13 +41,21 @@ IQK_INLINE Integers truncate(Lanes v) { return __builtin_convertvector(v, Intege
 IQK_INLINE Lanes to_floats(Integers v) { return __builtin_convertvector(v, Lanes); }
 
 IQK_INLINE float sum(Lanes v) { return (v[0] + v[2]) + (v[1] + v[3]); }
+// The sums of two, and of four, vectors.
+IQK_INLINE Lanes sums(Lanes a, Lanes b) {
+  const Lanes pairs = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  return pairs + __builtin_shufflevector(pairs, pairs, 2, 3, 0, 1);
+}
+IQK_INLINE Lanes sums(Lanes a, Lanes b, Lanes c, Lanes d) {
+  const Lanes first = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
+  const Lanes second = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
+  return __builtin_shufflevector(first, second, 0, 1, 4, 5) + __builtin_shufflevector(first, second, 2, 3, 6, 7);
+}
 IQK_INLINE float minimum(Lanes v) {
-  const float a = v[0] < v[1] ? v[0] : v[1], b = v[2] < v[3] ? v[2] : v[3];
-  return a < b ? a : b;
+  return min(min(v[0], v[1]), min(v[2], v[3]));
 }
 IQK_INLINE float maximum(Lanes v) {
-  const float a = v[0] > v[1] ? v[0] : v[1], b = v[2] > v[3] ? v[2] : v[3];
-  return a > b ? a : b;
+  return max(max(v[0], v[1]), max(v[2], v[3]));
 }
 
 }  // namespace iqk::encode

@@ -10,7 +10,9 @@
 #include "iqk/base/half.h"
 #include "iqk/base/pool.h"
 #include "iqk/quantize/affine_blocks.h"
+#include "iqk/quantize/affine_kquants.h"
 #include "iqk/quantize/floats.h"
+#include "iqk/quantize/iqk_types.h"
 #include "iqk/quantize/mxfp4.h"
 #include "iqk/quantize/q8.h"
 #include "iqk/quantize/scaled_kquants.h"
@@ -48,7 +50,10 @@ constexpr Encoder kEncoders[] = {
     {Q5_1_id, encode::encode_affine_by_rule<32>, encode::encode_affine<32>},
     {Q6_0_id, encode::encode_q6_0, encode::encode_q6_0},
     {Q8_0_id, encode::encode_q8_0, encode::encode_q8_0},
+    {Q2_K_id, encode::encode_affine_super_blocks<encode::Q2_K>, encode::encode_affine_super_blocks<encode::Q2_K>},
     {Q3_K_id, encode::encode_super_blocks<encode::Q3_K>, encode::encode_super_blocks<encode::Q3_K>},
+    {Q4_K_id, encode::encode_affine_super_blocks<encode::Q4_K>, encode::encode_affine_super_blocks<encode::Q4_K>},
+    {Q5_K_id, encode::encode_affine_super_blocks<encode::Q5_K>, encode::encode_affine_super_blocks<encode::Q5_K>},
     {Q6_K_id, encode::encode_super_blocks<encode::Q6_K>, encode::encode_super_blocks<encode::Q6_K>},
     {IQ4_NL_id, encode::encode_iq4_nl, encode::encode_iq4_nl},
     {MXFP4_id, encode::encode_mxfp4<false>, encode::encode_mxfp4<true>},
@@ -58,7 +63,16 @@ constexpr Encoder kEncoders[] = {
     {TQ2_0_id, encode::encode_tq2_0, encode::encode_tq2_0},
     {IQ1_BN_id, encode::encode_iq1_bn, encode::encode_iq1_bn},
     {IQ2_BN_id, encode::encode_iq2_bn, encode::encode_iq2_bn},
+    {IQ2_K_id, encode::encode_super_blocks<encode::IQ2_K>, encode::encode_super_blocks<encode::IQ2_K>},
+    {IQ3_K_id, encode::encode_super_blocks<encode::IQ3_K>, encode::encode_super_blocks<encode::IQ3_K>},
+    {IQ4_K_id, encode::encode_super_blocks<encode::IQ4_K>, encode::encode_super_blocks<encode::IQ4_K>},
+    {IQ5_K_id, encode::encode_super_blocks<encode::IQ5_K>, encode::encode_super_blocks<encode::IQ5_K>},
+    {IQ6_K_id, encode::encode_super_blocks<encode::IQ6_K>, encode::encode_super_blocks<encode::IQ6_K>},
+    {IQ4_KS_id, encode::encode_scaled_row<encode::IQ4_KS>, encode::encode_scaled_row<encode::IQ4_KS>},
+    {IQ2_KS_id, encode::encode_scaled_row<encode::IQ2_KS>, encode::encode_scaled_row<encode::IQ2_KS>},
     {Q8_KV_id, encode::encode_q8_kv, encode::encode_q8_kv},
+    {IQ5_KS_id, encode::encode_scaled_row<encode::IQ5_KS>, encode::encode_scaled_row<encode::IQ5_KS>},
+    {IQ3_KS_id, encode::encode_scaled_row<encode::IQ3_KS>, encode::encode_scaled_row<encode::IQ3_KS>},
 };
 
 const Encoder* find_encoder(const Type& type) {

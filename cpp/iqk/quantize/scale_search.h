@@ -10,8 +10,8 @@ namespace iqk::encode {
 
 // Evenly spaced levels low..high.
 struct LinearLevels {
-  IQK_MEMBER LinearLevels(int low, int high)
-      : low(static_cast<float>(low)), high(static_cast<float>(high)), bottom(bound(this->low)), top(bound(this->high)) {}
+  IQK_MEMBER LinearLevels(int lowest, int highest)
+      : low(static_cast<float>(lowest)), high(static_cast<float>(highest)), bottom(bound(low)), top(bound(high)) {}
 
   IQK_MEMBER Lanes nearest(Lanes t) const { return round_even(min(max(t, bottom), top)); }
   IQK_MEMBER void codes(Lanes t, int32_t* out) const { store(out, truncate(nearest(t) - splat(low))); }
@@ -69,7 +69,8 @@ IQK_INLINE Fit fit(const Levels& levels, const float* x, const float* w, float i
     product += wq * v;
     square += wq * q;
   }
-  return {sum(product), sum(square)};
+  const Lanes both = sums(product, square);
+  return {both[0], both[1]};
 }
 
 // What to try: the extreme weight at the lowest and at the highest level, and scales around.
@@ -133,6 +134,9 @@ IQK_INLINE void nearest_codes(const Levels& levels, const float* x, float invers
 
 // Blocks whose values all lie below this decode to zero in every format with half-precision scales.
 constexpr float kSmallestBlock = 0x1p-40f;
+
+// What counts as importance of the weights of a group that has none, inside a block that has some.
+constexpr float kUnimportant = 0x1p-20f;
 
 // The best half-precision scale for a block, and its codes.
 template <int N, class Levels>

@@ -27,7 +27,7 @@ struct Q3_K {
 struct Q6_K {
   static constexpr int kBytes = 210, kGroup = 16, kTables = 1;
   static constexpr ScaleRange kRange{-128, 127, 1};
-  static constexpr Effort kEffort{{-0.8f, 0.3f, 5}, 1, 1, 1};
+  static constexpr Effort kEffort{{-0.9f, 0.25f, 6}, 1, 2, 1};
   LinearLevels levels[1] = {{-32, 31}};
 
   static void put(uint16_t d, const Group* groups, const uint8_t* codes, uint8_t* out) {

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass
 from pathlib import Path
 
 import typer
@@ -17,10 +17,9 @@ class Peaks:
     """The limits of the machine, measured in this run."""
 
     int8_gops: float
-    """One thread, 2 operations per multiply-add."""
+    """One thread, 2 operations per multiply-add; 0 on the scalar tier, as float_gflops."""
     int8_instruction: str
     float_gflops: float
-    """One thread, 2 operations per multiply-add."""
     read_gbs: float
     """Memory read with the threads of the run; so are the next two."""
     write_gbs: float
@@ -28,10 +27,19 @@ class Peaks:
     ghz: float
 
     @staticmethod
+    def none() -> Peaks:
+        """Return limits that every measurement exceeds."""
+        return Peaks(0, "", 0, 0, 0, 0, 0)
+
+    @staticmethod
     def measure(threads: int) -> Peaks:
         """Measure now; takes about a second."""
         p = _core.measure_peaks(threads)
         return Peaks(p.int8_gops, p.int8_instruction, p.float_gflops, p.read_gbs, p.write_gbs, p.copy_gbs, p.ghz)
+
+    def best(self, other: Peaks) -> Peaks:
+        """Return the better of each limit: other work on the machine only ever lowers one."""
+        return Peaks(*map(max, astuple(self), astuple(other)))
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,8 @@ _DEFAULT_TYPES = (
     "Q8_0_R8",
     "IQ4_K_R4",
 )
-_SECONDS_IN_ALL = 36.0  # of measuring: a default run takes less than a minute
+_SECONDS_IN_ALL = 30.0  # of measuring: a default run takes less than a minute
+_SECONDS_PER_PEAKS = 3.0  # the peaks are measured again after so long
 _MOST_COPIES = 512 << 20  # bytes of weights that one type takes at most
 
 
@@ -57,8 +58,14 @@ class Result:
     """2 * rows * cols * batch operations a second."""
     gbs: float
     """Bytes of weights a second."""
-    of_peak: float
-    """Share of the int8 peak of all threads; of the float peak for float types."""
+
+
+@dataclass(frozen=True)
+class Shares:
+    """What a result reaches of the machine's limits."""
+
+    of_peak: float | None
+    """Share of the int8 peak of all threads, of the float peak for float types; the scalar tier has none."""
     of_read: float
     """Share of the memory's read rate."""
 
@@ -76,7 +83,7 @@ def bench(
     isa: Annotated[str | None, typer.Option(help="Instruction set; by default the best.")] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds per type and batch; by default what makes 36 in all, at most 1."),
+        typer.Option(min=0, help="Seconds per type and batch; by default what makes 30 in all, at most 1."),
     ] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,
     quiet: Annotated[bool, typer.Option("--quiet", help="No progress bar and no heading.")] = False,
@@ -92,41 +99,54 @@ def bench(
     batches = _batches(batch)
     if seconds is None:
         seconds = min(1.0, _SECONDS_IN_ALL / (len(chosen) * len(batches)))
-    peaks = Peaks.measure(setting.threads)
     if not (json or quiet):
-        typer.echo(setting.describe())
-        typer.echo(
-            f"weights {rows} x {cols}; peaks: int8 {peaks.int8_gops * setting.threads:.0f} GFLOP/s "
-            f"({peaks.int8_instruction}), float {peaks.float_gflops * setting.threads:.0f} GFLOP/s, "
-            f"memory read {peaks.read_gbs:.1f} GB/s"
-        )
+        typer.echo(f"{setting.describe()}, weights {rows} x {cols}")
     if not json:
         typer.echo(_HEADING)
     results: list[Result] = []
+    peaks, stale = Peaks.none(), 0.0
     interrupted = False
     with _progress(len(chosen) * len(batches), hidden=quiet, on_stderr=json) as advance:
         try:
-            for result in _measure_all(chosen, batches, rows, cols, seconds, peaks, setting.threads):
-                results.append(result)
-                advance(None if json else _line(result))
+            for t in chosen:
+                if time.monotonic() >= stale:  # what else runs on the machine comes and goes
+                    peaks = peaks.best(Peaks.measure(setting.threads))
+                    stale = time.monotonic() + _SECONDS_PER_PEAKS
+                for result in _measure(t, batches, rows, cols, seconds):
+                    results.append(result)
+                    advance(None if json else _line(result, _shares(result, peaks, setting.threads)))
         except KeyboardInterrupt:
             interrupted = True
     if json:
         document = {**as_json(setting), "peaks": asdict(peaks), "interrupted": interrupted}
-        print_json({**document, "results": [asdict(result) for result in results]})
+        shares = [_shares(result, peaks, setting.threads) for result in results]
+        lines = [{**asdict(result), **asdict(share)} for result, share in zip(results, shares, strict=True)]
+        print_json({**document, "results": lines})
+    elif not quiet:
+        typer.echo(
+            f"peaks: int8 {peaks.int8_gops * setting.threads:.0f} GFLOP/s ({peaks.int8_instruction}), "
+            f"float {peaks.float_gflops * setting.threads:.0f} GFLOP/s, memory read {peaks.read_gbs:.1f} GB/s"
+        )
     if interrupted:
         typer.echo("interrupted", err=True)
         raise typer.Exit(130)
 
 
-_HEADING = "type        bpw   batch  kernel       GFLOP/s  of peak     GB/s  of read"
+_HEADING = "type        bpw   batch  kernel       GFLOP/s  of peak      GB/s  of read"
 
 
-def _line(r: Result) -> str:
+def _line(r: Result, shares: Shares) -> str:
+    of_peak = "-" if shares.of_peak is None else f"{shares.of_peak:.0%}"
     return (
-        f"{r.type:<10}{r.bpw:>5.3g}{r.batch:>8}  {r.kernel:<11}{r.gflops:>9.1f}{r.of_peak:>8.0%}"
-        f"{r.gbs:>10.2f}{r.of_read:>8.0%}"
+        f"{r.type:<10}{r.bpw:>5.3g}{r.batch:>8}  {r.kernel:<11}{r.gflops:>9.1f}{of_peak:>9}"
+        f"{r.gbs:>10.2f}{shares.of_read:>9.0%}"
     )
+
+
+def _shares(r: Result, peaks: Peaks, threads: int) -> Shares:
+    of_floats = iqkcpu.Type(r.type).family == "float"
+    peak = (peaks.float_gflops if of_floats else peaks.int8_gops) * threads
+    return Shares(r.gflops / peak if peak else None, r.gbs / peaks.read_gbs)
 
 
 def _chosen_types(names: list[str], every: bool, rows: int, cols: int) -> list[iqkcpu.Type]:
@@ -155,39 +175,15 @@ def _batches(text: str) -> list[int]:
     return [int(part) for part in parts]
 
 
-def _measure_all(
-    types: list[iqkcpu.Type],
-    batches: list[int],
-    rows: int,
-    cols: int,
-    seconds: float,
-    peaks: Peaks,
-    threads: int,
-) -> Iterator[Result]:
+def _measure(t: iqkcpu.Type, batches: list[int], rows: int, cols: int, seconds: float) -> Iterator[Result]:
     rng = np.random.default_rng(0)
     x = rng.standard_normal((max(batches), cols), np.float32)
-    for t in types:
-        copies = _copies(rows * t.row_bytes(cols))
-        w = random_weights(t, rows * copies, cols, rng)
-        peak = (peaks.float_gflops if t.family == "float" else peaks.int8_gops) * threads
-        for batch in batches:
-            used, best = _best_of(w, x[:batch], rows, seconds)
-            gflops = 2e-9 * used * cols * batch / best
-            gbs = 1e-9 * used * t.row_bytes(cols) / best
-            kernel = iqkcpu.plan(w, batch).kernel
-            yield Result(
-                t.name,
-                t.bpw,
-                batch,
-                used,
-                cols,
-                kernel,
-                best,
-                gflops,
-                gbs,
-                gflops / peak,
-                gbs / peaks.read_gbs,
-            )
+    w = random_weights(t, rows * _copies(rows * t.row_bytes(cols)), cols, rng)
+    for batch in batches:
+        used, best = _best_of(w, x[:batch], rows, seconds)
+        gflops = 2e-9 * used * cols * batch / best
+        gbs = 1e-9 * used * t.row_bytes(cols) / best
+        yield Result(t.name, t.bpw, batch, used, cols, iqkcpu.plan(w, batch).kernel, best, gflops, gbs)
 
 
 def _copies(matrix_bytes: int) -> int:

@@ -50,8 +50,8 @@ def info(
         "ISAs": ", ".join(f"{name} (in use)" if name == setting.isa else name for name in iqkcpu.isas()),
         "threads": str(setting.threads),
         "last-level cache": f"{last_level_cache() / 2**20:.4g} MiB",
-        "int8 peak": f"{peaks.int8_gops:.0f} GFLOP/s in one thread ({peaks.int8_instruction})",
-        "float peak": f"{peaks.float_gflops:.0f} GFLOP/s in one thread",
+        "int8 peak": f"{_gflops(peaks.int8_gops)} ({peaks.int8_instruction})",
+        "float peak": _gflops(peaks.float_gflops),
         "memory": f"read {peaks.read_gbs:.1f} GB/s, write {peaks.write_gbs:.1f} GB/s, copy {peaks.copy_gbs:.1f} GB/s"
         f" with {in_all}",
         "clock": f"{peaks.ghz:.2f} GHz",
@@ -59,3 +59,7 @@ def info(
     }
     for name, text in lines.items():
         typer.echo(f"{name:<18}{text}")
+
+
+def _gflops(peak: float) -> str:
+    return f"{peak:.0f} GFLOP/s in one thread" if peak else "none"

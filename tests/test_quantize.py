@@ -1,0 +1,287 @@
+"""Do the quantizers keep their promises: the shared rules bit for bit, errors no larger than the goldens', clean edges?"""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+import iqkcpu
+from iqkcpu import quantize
+
+GOLDEN = Path(__file__).parent / "golden"
+INPUTS = np.load(GOLDEN / "inputs.npz")
+WEIGHTS, IMATRIX, TERNARY = INPUTS["weights"], INPUTS["imatrix"], INPUTS["ternary"]
+RNG = np.random.default_rng(11)
+NORMAL = RNG.standard_normal((64, 2048), np.float32)
+
+FLOATS = ("F32", "F16", "BF16")
+TERNARY_TYPES = ("IQ1_BN", "IQ2_BN", "TQ1_0", "TQ2_0")
+ABLE = [name for name, t in iqkcpu.types.items() if t._info.can_quantize]
+BLOCKS = [name for name in ABLE if name not in FLOATS]
+SEARCHED = [name for name in BLOCKS if name not in TERNARY_TYPES]
+# Types that have a rule for quantization without importances, which all programs share.
+BY_RULE = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4", "Q1_0_G128", "Q8_KV")
+# Their integer scales are odd, and their levels are not zero: a group of zeros beside others becomes +-d.
+WITHOUT_ZERO = ("IQ3_K", "IQ4_KS", "IQ5_KS")
+
+Array = NDArray[np.float32]
+
+
+def decode(a: Array, name: str, imatrix: Array | None = None) -> Array:
+    return quantize(a, name, imatrix=imatrix).dequantize()
+
+
+def errors(a: Array, decoded: Array, importance: Array | None = None) -> NDArray[np.float64]:
+    """Relative squared errors of the rows."""
+    w = np.ones(a.shape[1]) if importance is None else importance.astype(np.float64)
+    x, y = a.astype(np.float64), decoded.astype(np.float64)
+    norm = (w * x**2).sum(1)
+    return (w * (x - y) ** 2).sum(1) / np.where(norm > 0, norm, 1)
+
+
+# ---- The rules that all programs share --------------------------------------------------------------------------
+
+
+def split_nibbles(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    return codes[:, :16] & 15 | (codes[:, 16:] & 15) << 4
+
+
+def halves(d: Array) -> NDArray[np.uint8]:
+    return d.astype(np.float16)[:, None].view(np.uint8)
+
+
+def inverse(d: Array) -> Array:
+    return np.where(d == 0, np.float32(0), np.float32(1) / np.where(d == 0, np.float32(1), d)).astype(np.float32)
+
+
+def signed_rule(x: Array, lowest: int) -> list[NDArray[np.uint8]]:
+    e = np.take_along_axis(x, np.abs(x).argmax(1)[:, None], 1)[:, 0]
+    d = e / np.float32(lowest)
+    codes = np.minimum(x * inverse(d)[:, None] + np.float32(0.5 - lowest), -2 * lowest - 1).astype(np.uint8)
+    fifth = [np.packbits(codes >> 4, axis=1, bitorder="little")] if lowest == -16 else []
+    return [halves(d), *fifth, split_nibbles(codes)]
+
+
+def affine_rule(x: Array, top: int) -> list[NDArray[np.uint8]]:
+    low = x.min(1)
+    d = (x.max(1) - low) / np.float32(top)
+    codes = np.minimum((x - low[:, None]) * inverse(d)[:, None] + np.float32(0.5), top).astype(np.uint8)
+    fifth = [np.packbits(codes >> 4, axis=1, bitorder="little")] if top == 31 else []
+    return [halves(d), halves(low), *fifth, split_nibbles(codes)]
+
+
+def q8_0_rule(x: Array) -> list[NDArray[np.uint8]]:
+    d = np.abs(x).max(1) / np.float32(127)
+    t = (x * inverse(d)[:, None]).astype(np.float64)
+    return [halves(d), np.trunc(t + np.copysign(0.5, t)).astype(np.int8).view(np.uint8)]
+
+
+RULES = {
+    "Q4_0": lambda x: signed_rule(x, -8),
+    "Q5_0": lambda x: signed_rule(x, -16),
+    "Q4_1": lambda x: affine_rule(x, 15),
+    "Q5_1": lambda x: affine_rule(x, 31),
+    "Q8_0": q8_0_rule,
+}
+
+
+@pytest.mark.parametrize("name", RULES)
+def test_the_rule_of_the_type_is_followed_bit_for_bit(name: str) -> None:
+    grid = np.round(NORMAL[:8] * 4) / 4  # many ties
+    for a in (WEIGHTS, NORMAL, grid, NORMAL * np.float32(1e-3)):
+        raw = np.concatenate(RULES[name](a.reshape(-1, 32)), 1)
+        assert np.array_equal(quantize(a, name).raw, raw.reshape(len(a), -1))
+
+
+@pytest.mark.parametrize("name", ["F16", "BF16", "Q8_0", "MXFP4", "Q1_0_G128", "Q8_KV"])
+def test_bytes_are_those_of_the_goldens(name: str) -> None:
+    assert np.array_equal(quantize(WEIGHTS, name).raw, np.load(GOLDEN / f"{name}.npz")["raw"])
+
+
+@pytest.mark.parametrize("name", ["IQ1_BN", "IQ2_BN"])
+def test_ternary_bytes_are_those_of_the_goldens(name: str) -> None:
+    assert np.array_equal(quantize(TERNARY, name).raw, np.load(GOLDEN / f"{name}.npz")["raw"])
+
+
+# ---- Errors -----------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_the_error_with_importances_is_at_most_that_of_the_golden(name: str) -> None:
+    golden = np.load(GOLDEN / f"{name}.npz")["decoded"]
+    error = errors(WEIGHTS, decode(WEIGHTS, name, IMATRIX), IMATRIX)
+    assert error.mean() <= errors(WEIGHTS, golden, IMATRIX).mean()
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHED if name not in BY_RULE])
+def test_the_error_without_importances_is_at_most_that_of_the_golden(name: str) -> None:
+    golden = np.load(GOLDEN / f"{name}.npz")["decoded"]
+    assert errors(WEIGHTS, decode(WEIGHTS, name)).mean() <= errors(WEIGHTS, golden).mean()
+
+
+# Of normally distributed weights without importances.
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        ("Q4_K", 0.0050),
+        ("Q6_K", 0.00029),
+        ("IQ4_XS", 0.0056),
+        ("IQ4_K", 0.0039),
+        ("IQ5_K", 0.0010),
+        ("IQ6_K", 0.00023),
+        ("IQ3_K", 0.017),
+        ("IQ2_K", 0.078),
+        ("IQ2_KS", 0.097),
+        ("IQ4_KS", 0.0052),
+    ],
+)
+def test_the_error_of_normal_weights(name: str, expected: float) -> None:
+    assert errors(NORMAL, decode(NORMAL, name)).mean() <= expected
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHED if name not in ("Q8_0", "Q8_KV")])
+def test_importances_lower_the_weighted_error(name: str) -> None:
+    importance = RNG.exponential(1, 2048).astype(np.float32)
+    with_importance = errors(NORMAL, decode(NORMAL, name, importance), importance).mean()
+    assert with_importance < errors(NORMAL, decode(NORMAL, name), importance).mean()
+
+
+@pytest.mark.parametrize("name", TERNARY_TYPES)
+@pytest.mark.parametrize("imatrix", [None, IMATRIX])
+def test_ternary_weights_are_kept_exactly(name: str, imatrix: Array | None) -> None:
+    scale = np.repeat(RNG.integers(1, 2000, (16, 1)), 1024, 1).astype(np.float32) / 2048
+    for a in (TERNARY, np.sign(TERNARY) * scale):
+        assert np.array_equal(decode(a, name, imatrix), a)
+
+
+@pytest.mark.parametrize("name", TERNARY_TYPES)
+def test_other_weights_get_the_best_ternary_scale(name: str) -> None:
+    # 0.1902 is the error of the optimal ternary quantizer of a normal distribution.
+    assert errors(NORMAL, decode(NORMAL, name)).mean() < 0.191
+
+
+# ---- Edges ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ABLE)
+@pytest.mark.parametrize("imatrix", [None, IMATRIX])
+def test_zero_rows_stay_zero(name: str, imatrix: Array | None) -> None:
+    a = NORMAL[:3, :1024].copy()
+    a[1] = 0
+    assert not decode(a, name, imatrix)[1].any()
+
+
+@pytest.mark.parametrize("name", [name for name in ABLE if name not in ("IQ4_KS", "IQ5_KS")])
+def test_zero_blocks_stay_zero(name: str) -> None:
+    a = NORMAL[:1, :1024].copy()
+    a[0, 256:512] = 0
+    assert not decode(a, name)[0, 256:512].any()
+
+
+@pytest.mark.parametrize("name", [name for name in ABLE if name not in (*WITHOUT_ZERO, "Q1_0_G128")])
+def test_zero_groups_of_32_stay_zero(name: str) -> None:
+    a = NORMAL[:1, :1024].copy()
+    a[0, 64:96] = 0
+    assert not decode(a, name)[0, 64:96].any()
+
+
+@pytest.mark.parametrize("name", [name for name in BLOCKS if name not in TERNARY_TYPES])
+@pytest.mark.parametrize("imatrix", [None, IMATRIX])
+@pytest.mark.parametrize("size", [1e-44, 1e-30, 1e-7, 1e5, 1e30, 3e38])
+def test_tiny_and_huge_weights_stay_finite(name: str, imatrix: Array | None, size: float) -> None:
+    a = RNG.uniform(-1, 1, (4, 1024)).astype(np.float32) * np.float32(size)
+    assert np.isfinite(decode(a, name, imatrix)).all()
+
+
+@pytest.mark.parametrize("name", BLOCKS)
+@pytest.mark.parametrize("imatrix", [None, IMATRIX])
+def test_one_huge_weight_among_others_stays_finite(name: str, imatrix: Array | None) -> None:
+    a = NORMAL[:2, :1024].copy()
+    a[0, 3], a[1, 700] = 1e30, -3e38
+    assert np.isfinite(decode(a, name, imatrix)).all()
+
+
+@pytest.mark.parametrize("name", [name for name in SEARCHED if name not in ("MXFP4", "Q1_0_G128")])
+@pytest.mark.parametrize("value", [0.7, -3.0, 1000.0, 1e-3])
+def test_constant_rows(name: str, value: float) -> None:
+    a = np.full((1, 1024), value, np.float32)
+    assert errors(a, decode(a, name, IMATRIX)).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+@pytest.mark.parametrize(
+    "importance",
+    [
+        np.zeros(2048),
+        np.repeat([0.0, 1.0], 1024),
+        np.arange(2048) // 16 % 2,
+        np.full(2048, 1e-38),
+        np.full(2048, 3e38),
+        10.0 ** np.linspace(-38, 38, 2048),
+        np.eye(1, 2048)[0],
+    ],
+)
+def test_weights_of_no_importance_are_still_quantized_well(name: str, importance: NDArray[np.float64]) -> None:
+    plain = errors(NORMAL[:8], decode(NORMAL[:8], name)).mean()
+    assert errors(NORMAL[:8], decode(NORMAL[:8], name, importance.astype(np.float32))).mean() < 2 * plain + 1e-6
+
+
+@pytest.mark.parametrize("name", SEARCHED)
+def test_only_relative_importance_counts(name: str) -> None:
+    importance = RNG.exponential(1, 2048).astype(np.float32)
+    assert np.array_equal(
+        quantize(NORMAL[:4], name, imatrix=importance).raw, quantize(NORMAL[:4], name, imatrix=importance * 64).raw
+    )
+
+
+# ---- Rows -------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ABLE)
+@pytest.mark.parametrize("imatrix", [None, IMATRIX])
+def test_rows_do_not_depend_on_their_neighbours(name: str, imatrix: Array | None) -> None:
+    assert np.array_equal(
+        quantize(WEIGHTS, name, imatrix=imatrix).raw[5:7], quantize(WEIGHTS[5:7], name, imatrix=imatrix).raw
+    )
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_bytes_do_not_depend_on_threads(name: str) -> None:
+    assert np.array_equal(quantize(NORMAL, name, threads=1).raw, quantize(NORMAL, name, threads=5).raw)
+
+
+@pytest.mark.parametrize("name", ABLE)
+def test_bytes_do_not_depend_on_the_instruction_set(name: str) -> None:
+    raws = []
+    for isa in iqkcpu.isas():
+        with iqkcpu.use_isa(isa):
+            raws.append(quantize(WEIGHTS, name, imatrix=IMATRIX).raw)
+    assert all(np.array_equal(raw, raws[0]) for raw in raws)
+
+
+# ---- Refusals ---------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ABLE)
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_what_is_not_finite_is_refused_with_its_position(name: str, value: float) -> None:
+    a = np.ones((70, 1024), np.float32)
+    a[60, 33] = a[69, 0] = value
+    with pytest.raises(ValueError, match=r"60, (column )?33"):
+        quantize(a, name)
+
+
+@pytest.mark.parametrize(("name", "largest"), [("F16", 65519.996), ("BF16", 3.3961774e38)])
+def test_what_a_float_type_cannot_hold_is_refused(name: str, largest: float) -> None:
+    a = np.ones((2, 64), np.float32)
+    a[1, 5] = -largest
+    assert np.isfinite(decode(a, name)).all()
+    a[1, 5] = np.nextafter(np.float32(-largest), np.float32(-np.inf))
+    with pytest.raises(ValueError, match=f"row 1, column 5 is .* too large for {name}"):
+        quantize(a, name)
+
+
+def test_types_without_a_quantizer_are_refused_by_name() -> None:
+    with pytest.raises(ValueError, match="no quantizer for Q8_K_R8"):
+        quantize(NORMAL[:8], "Q8_K_R8")
