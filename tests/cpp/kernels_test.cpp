@@ -195,6 +195,7 @@ const char* content_name(Content content) {
 
 struct Matrix {
   const Type* type;
+  Content content;
   int64_t rows, k;
   std::vector<uint8_t> bytes;
   std::vector<float> decoded;     // by the scalar tier
@@ -222,7 +223,7 @@ std::vector<float> multiplied_weights(const Matrix& m) {
 
 Matrix make_matrix(const Type& type, int64_t rows, int64_t k, Content content) {
   const Anatomy& a = anatomy_of(type);
-  Matrix m{&type, rows, k, {}, {}, {}, content == Content::kGolden ? 0 : 1e-6f * a.largest};
+  Matrix m{&type, content, rows, k, {}, {}, {}, content == Content::kGolden ? 0 : 1e-6f * a.largest};
   m.bytes.assign(static_cast<size_t>(iqk::matrix_bytes(type, rows, k)), 0x3b);
   const bool is_float = !type.tier;
   const int sign = a.signs && random_bits() % 2 ? 0x80 : 0;
@@ -374,7 +375,8 @@ struct Noise {
   }
   double mean() const { return count ? sum / static_cast<double>(count) : 0; }
 };
-// By kernel, of one type and instruction set: normal activations, and with an outlier.
+// By kernel, of one type and instruction set: normal activations, and with an outlier. Only of long random rows: their
+// errors are independent, so that a mean means something.
 struct Noises {
   Noise normal, outlier;
 };
@@ -407,6 +409,7 @@ void judge(const Matrix& m, const Reference& ref, int64_t first, int64_t batch, 
   check(unlike == 0, "%d outputs differ from the scalar tier, by up to %.1e of sum |w x|", unlike, most);
   if (own.normal.count >= 256) check(own.normal.mean() <= 1e-4, "normalised error %.1e", own.normal.mean());
   if (own.outlier.count >= 256) check(own.outlier.mean() <= 5e-4, "normalised error with outliers %.1e", own.outlier.mean());
+  if (m.k < 768 || (m.content != Content::kGolden && m.content != Content::kRandom)) return;
   noises.normal.sum += own.normal.sum;
   noises.normal.count += own.normal.count;
   noises.outlier.sum += own.outlier.sum;
@@ -630,7 +633,7 @@ void run_type(const Type& type, const std::vector<std::string>& isas) {
   for (const Case& test : cases_of(type)) run_case(type, test, isas, noises, ++number);
   for (const auto& [name, noise] : noises) {
     set_context("%s %s: all cases", type.name, name.c_str());
-    const double limit = type.tier ? 3e-5 : 1e-10;
+    const double limit = type.tier ? 3.5e-5 : 1e-10;  // int8 activations alone: 2.86e-5
     if (noise.normal.count >= 1000) check(noise.normal.mean() <= limit, "normalised error %.2e", noise.normal.mean());
     if (noise.outlier.count >= 1000) check(noise.outlier.mean() <= 5 * limit, "with outliers %.2e", noise.outlier.mean());
   }

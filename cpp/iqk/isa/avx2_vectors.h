@@ -288,10 +288,6 @@ IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, 
 
 // ---- Codebooks -----------------------------------------------------------------------------------------------------
 
-IQK_INLINE __m128i two_entries(const uint64_t* p, const uint64_t* q) {
-  const __m128i lo = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(lo), reinterpret_cast<const __m64*>(q)));
-}
 template <int From, class Index>
 IQK_INLINE __m256i grid8_half(const uint64_t* grid, Index at) {
   const __m128i lo = two_entries(grid + at(Constant<From>{}), grid + at(Constant<From + 1>{}));
@@ -304,10 +300,8 @@ IQK_INLINE Bytes grid8(const uint64_t* grid, Index at) {
 }
 template <int From, class Index>
 IQK_INLINE __m128i grid4_lane(const uint32_t* grid, Index at) {
-  __m128i x = _mm_cvtsi32_si128(static_cast<int>(grid[at(Constant<From>{})]));
-  x = _mm_insert_epi32(x, static_cast<int>(grid[at(Constant<From + 1>{})]), 1);
-  x = _mm_insert_epi32(x, static_cast<int>(grid[at(Constant<From + 2>{})]), 2);
-  return _mm_insert_epi32(x, static_cast<int>(grid[at(Constant<From + 3>{})]), 3);
+  return four_entries(grid[at(Constant<From>{})], grid[at(Constant<From + 1>{})], grid[at(Constant<From + 2>{})],
+                      grid[at(Constant<From + 3>{})]);
 }
 template <class Index>
 IQK_INLINE Bytes grid4(const uint32_t* grid, Index at) {

@@ -277,15 +277,9 @@ struct PanelAcc {
   // Assembly, because GCC would broadcast the activations into a register: half as many instructions again.
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-#ifdef IQK_EMULATE_VNNI
-    int32_t four;
-    std::memcpy(&four, activations, 4);
-    sum = _mm512_dpbusd_epi32(sum, line.v, _mm512_set1_epi32(four));
-#else
     asm("vpdpbusd %[act]%{1to16%}, %[line], %[sum]"
         : [sum] "+v"(sum)
         : [line] "v"(line.v), [act] "m"(*reinterpret_cast<const uint8_t(*)[4]>(activations)));
-#endif
   }
   IQK_MEMBER Ints finish() const { return {sum}; }
 };
@@ -321,14 +315,6 @@ IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, 
 
 // ---- Codebooks -------------------------------------------------------------------------------------------
 
-IQK_INLINE __m128i two_entries(const uint64_t* p, const uint64_t* q) {
-  const __m128i lo = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(lo), reinterpret_cast<const __m64*>(q)));
-}
-IQK_INLINE __m128i four_entries(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-  const __m128i ab = _mm_insert_epi32(_mm_cvtsi32_si128(static_cast<int>(a)), static_cast<int>(b), 1);
-  return _mm_insert_epi32(_mm_insert_epi32(ab, static_cast<int>(c), 2), static_cast<int>(d), 3);
-}
 template <class Index>
 IQK_INLINE Bytes grid8(const uint64_t* grid, Index at) {
   const auto lane = [&](auto c) IQK_LAMBDA {

@@ -1,5 +1,5 @@
-// Q2_K, Q4_K, Q5_K: a weight is near d s q - c m, with integers s and m for each group of weights and halves d and c for
-// 256 of them.
+// Q2_K, Q4_K, Q5_K: a weight is near d s q - c m, with integers s and m for each group of weights and halves
+// d and c for 256 of them.
 #pragma once
 
 #include <cstdint>
@@ -99,7 +99,8 @@ IQK_INLINE Factors search_factors(HalfStore store, const AffineGroup* groups, in
   return best;
 }
 
-// Chooses s and m, and implicitly the codes of a group: around the wanted scale, each with the minimum that suits it.
+// Chooses s and m, and implicitly the codes of a group: around the wanted scale, each with the minimum that
+// suits it.
 template <int N>
 IQK_INLINE void choose_pair(const float* x, const float* w, Factors f, int top, int code_top, int reach,
                             AffineGroup& group) {
@@ -115,7 +116,8 @@ IQK_INLINE void choose_pair(const float* x, const float* w, Factors f, int top, 
     int m = best_floor(group.fit, scale, f.c, top);
     for (int n = 0; n < 2; ++n) {
       const float floor = f.c * static_cast<float>(m);
-      const AffineFit fit = affine_fit<N>(x, w, static_cast<float>(code_top), inverse, floor * inverse, sum_w, sum_wx);
+      const AffineFit fit =
+          affine_fit<N>(x, w, static_cast<float>(code_top), inverse, floor * inverse, sum_w, sum_wx);
       const float gain = fit.gain(scale, -floor);
       if (gain > best_gain) {
         best_gain = gain;

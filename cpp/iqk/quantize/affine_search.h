@@ -25,15 +25,15 @@ IQK_INLINE void affine_range(const float* x, float top, float& low, float& d) {
 
 // Weighted sums over the codes q of a block, and those that do not depend on them.
 struct AffineFit {
-  float w, wx;            // sums of w, w x
-  float wq, wqq, wqx;     // sums of w q, w q^2, w q x
+  float w, wx;         // sums of w, w x
+  float wq, wqq, wqx;  // sums of w q, w q^2, w q x
 
   // How far the error lies below sum w x^2.
   IQK_MEMBER float gain(float d, float m) const {
     return d * (2 * wqx - d * wqq) + m * (2 * wx - m * w) - 2 * d * m * wq;
   }
-  // The best d > 0 and m <= m_limit; false where there is none. Codes that are all equal leave m open: it becomes
-  // m_limit.
+  // The best d > 0 and m <= m_limit; false where there is none. Codes that are all equal leave m open: it
+  // becomes m_limit.
   IQK_MEMBER bool solve(float m_limit, float& d, float& m) const {
     if (!(wqq > 0)) return false;
     const float determinant = w * wqq - wq * wq;
@@ -49,8 +49,8 @@ struct AffineFit {
 
 // The fit of the codes nearest to x * inverse + shift.
 template <int N>
-IQK_INLINE AffineFit affine_fit(const float* x, const float* w, float top, float inverse, float shift, float sum_w,
-                                float sum_wx) {
+IQK_INLINE AffineFit affine_fit(const float* x, const float* w, float top, float inverse, float shift,
+                                float sum_w, float sum_wx) {
   const Lanes high = bound(top), low = bound(0);
   Lanes wq{}, wqq{}, wqx{};
   for (int i = 0; i < N; i += kLanes) {
@@ -78,7 +78,8 @@ struct Spreads {
   int count, depth;
 };
 
-// The guess with m <= m_limit of the smallest error for values y in 0..range. Codes that are all 0 where there is none.
+// The guess with m <= m_limit of the smallest error for values y in 0..range. Codes that are all 0 where
+// there is none.
 template <int N>
 IQK_INLINE AffineGuess search_affine(const float* y, const float* w, float top, float range, float m_limit,
                                      Spreads spreads) {
@@ -107,7 +108,8 @@ IQK_INLINE AffineGuess search_affine(const float* y, const float* w, float top, 
     }
   };
   for (int n = 0; n < spreads.count; ++n) {
-    // From a little less than the whole range to more of it than there are codes for: cut at the top, or at both ends.
+    // From a little less than the whole range to more of it than there are codes for: cut at the top, or at
+    // both ends.
     const float widen = spreads.from + spreads.step * static_cast<float>(n), inverse = (top + widen) / range;
     descend(inverse, 0, spreads.depth);
     descend(inverse, -0.5f * widen, spreads.depth);
@@ -117,7 +119,8 @@ IQK_INLINE AffineGuess search_affine(const float* y, const float* w, float top, 
 
 // The half-precision scale, of the three around d * unit, that is best for y * unit with minimum m * unit.
 template <int N>
-IQK_INLINE uint16_t best_affine_half(const float* y, const float* w, float top, float d, float m, float unit) {
+IQK_INLINE uint16_t best_affine_half(const float* y, const float* w, float top, float d, float m,
+                                     float unit) {
   const uint16_t start = finite_half(d * unit);
   const float per_unit = 1 / unit;
   uint16_t best = 0;
@@ -143,8 +146,8 @@ IQK_INLINE uint16_t best_affine_half(const float* y, const float* w, float top, 
 
 // The best half-precision scale and minimum for a block, and its codes.
 template <int N>
-IQK_INLINE void encode_affine_block(float top, const float* x, const float* importance, uint16_t& d, uint16_t& m,
-                                    uint8_t* codes) {
+IQK_INLINE void encode_affine_block(float top, const float* x, const float* importance, uint16_t& d,
+                                    uint16_t& m, uint8_t* codes) {
   float low, step;
   affine_range<N>(x, top, low, step);
   const float range = step * top;
@@ -166,7 +169,8 @@ IQK_INLINE void encode_affine_block(float top, const float* x, const float* impo
   const Lanes high = bound(top), bottom = bound(0);
   int32_t wide[N];
   for (int i = 0; i < N; i += kLanes)
-    store(wide + i, truncate(round_even(min(max((load(x + i) - splat(stored_m)) * splat(inverse), bottom), high))));
+    store(wide + i,
+          truncate(round_even(min(max((load(x + i) - splat(stored_m)) * splat(inverse), bottom), high))));
   for (int i = 0; i < N; ++i) codes[i] = static_cast<uint8_t>(wide[i]);
 }
 

@@ -11,8 +11,8 @@
 
 namespace iqk::encode {
 
-// Encodes one row: k weights to the bytes of a row. `importance` has k values in [0, 1] and is all ones where none was
-// given.
+// Encodes one row: k weights to the bytes of a row. `importance` has k values in [0, 1] and is all ones where
+// none was given.
 using RowEncoder = void (*)(const float* x, const float* importance, int64_t k, uint8_t* out);
 
 template <class T>
@@ -60,8 +60,8 @@ IQK_INLINE float total(const float* x) {
   return sum(s);
 }
 
-// The importances of a block, with a thousandth of their mean added: weights of none are not to be sacrificed for
-// nothing. Where all are zero, all count the same.
+// The importances of a block, with a thousandth of their mean added: weights of none are not to be sacrificed
+// for nothing. Where all are zero, all count the same.
 template <int N>
 IQK_INLINE void copy_importance(const float* importance, float* w, float same = 1) {
   const float weight = total<N>(importance);
@@ -75,7 +75,8 @@ IQK_INLINE float power_below(float x) {
   return bits_float((exponent < 1 ? 1 : exponent > 253 ? 253 : exponent) << 23);
 }
 
-// ---- Codes into bytes ---------------------------------------------------------------------------------------
+// ---- Codes into bytes
+// ---------------------------------------------------------------------------------------
 
 // 2 Bytes codes below 16: byte j has code j in its low nibble and code Bytes + j in its high one.
 template <int Bytes = 16>
@@ -95,7 +96,8 @@ IQK_INLINE void put_bits_in_order(const uint8_t* codes, int at, uint8_t* out, in
   }
 }
 
-// ---- 256 codes ----------------------------------------------------------------------------------------------
+// ---- 256 codes
+// ----------------------------------------------------------------------------------------------
 
 // The low nibbles of codes: near ones pair weights 16 apart, far ones 32 apart.
 IQK_INLINE void put_near_nibbles(const uint8_t* codes, uint8_t* out) {

@@ -5,7 +5,9 @@
 
 namespace iqk::encode {
 
-inline void encode_f32(const float* x, const float*, int64_t k, uint8_t* out) { std::memcpy(out, x, sizeof(float) * k); }
+inline void encode_f32(const float* x, const float*, int64_t k, uint8_t* out) {
+  std::memcpy(out, x, sizeof(float) * k);
+}
 inline void encode_f16(const float* x, const float*, int64_t k, uint8_t* out) {
   for (int64_t i = 0; i < k; ++i) write(out + 2 * i, fp32_to_fp16(x[i]));
 }

@@ -1,5 +1,6 @@
-// Two levels of scales without minima: a weight is near d * s * level, s an integer for each group of weights, d a float
-// for all groups of a block or a row. Some types choose one of two level tables for each group.
+// Two levels of scales without minima: a weight is near d * s * level, s an integer for each group of
+// weights, d a float for all groups of a block or a row. Some types choose one of two level tables for each
+// group.
 #pragma once
 
 #include <cstdint>
@@ -42,7 +43,8 @@ struct FloatStore {
   IQK_MEMBER float smallest() const { return 0; }
 };
 
-// The error of the groups lies so far below sum w x^2 with their codes as they are and s nearest to their scales.
+// The error of the groups lies so far below sum w x^2 with their codes as they are and s nearest to their
+// scales.
 template <class Groups>
 IQK_INLINE float rounded_gain(const Groups& groups, int64_t count, ScaleRange range, float d, double& product,
                               double& square) {
@@ -56,10 +58,11 @@ IQK_INLINE float rounded_gain(const Groups& groups, int64_t count, ScaleRange ra
   return static_cast<float>(static_cast<double>(d) * (2 * product - static_cast<double>(d) * square));
 }
 
-// The d that suits the scales of the groups best when they are rounded to multiples: from the largest scale at either
-// end of the range, or somewhat inside.
+// The d that suits the scales of the groups best when they are rounded to multiples: from the largest scale
+// at either end of the range, or somewhat inside.
 template <class Store>
-IQK_INLINE float search_common(const Store& store, const Group* groups, int64_t count, ScaleRange range, int inside) {
+IQK_INLINE float search_common(const Store& store, const Group* groups, int64_t count, ScaleRange range,
+                               int inside) {
   float e = 0;
   for (int64_t g = 0; g < count; ++g) {
     const float a = groups[g].scale < 0 ? -groups[g].scale : groups[g].scale, b = e < 0 ? -e : e;
@@ -95,11 +98,11 @@ IQK_INLINE float search_common(const Store& store, const Group* groups, int64_t 
   return best;
 }
 
-// Chooses s, the table and implicitly the codes of a group for a given d: of the integers around the wanted scale, the
-// one whose codes come closest.
+// Chooses s, the table and implicitly the codes of a group for a given d: of the integers around the wanted
+// scale, the one whose codes come closest.
 template <int N, int Tables, class Levels>
-IQK_INLINE void choose_scale(const Levels* levels, const float* x, const float* w, float d, ScaleRange range, int reach,
-                             Group& group) {
+IQK_INLINE void choose_scale(const Levels* levels, const float* x, const float* w, float d, ScaleRange range,
+                             int reach, Group& group) {
   const int middle = range.nearest(group.scale / d);
   float best_gain = 0;
   bool found = false;
@@ -128,10 +131,11 @@ struct Effort {
   int rounds;     // times that d is fitted again to the chosen codes
 };
 
-// Finds d and fills in the groups of x, whose largest magnitude must lie in [1, 2). 0: all groups decode to zero.
+// Finds d and fills in the groups of x, whose largest magnitude must lie in [1, 2). 0: all groups decode to
+// zero.
 template <int N, int Tables, class Levels, class Store>
-IQK_INLINE float search_groups(const Levels* levels, const Store& store, const float* x, const float* w, int64_t count,
-                               ScaleRange range, Effort effort, Group* groups) {
+IQK_INLINE float search_groups(const Levels* levels, const Store& store, const float* x, const float* w,
+                               int64_t count, ScaleRange range, Effort effort, Group* groups) {
   for (int64_t g = 0; g < count; ++g) {
     groups[g] = {{}, 0, range.nearest(0), 0};
     const float e = extreme<N>(x + N * g);
@@ -161,8 +165,8 @@ IQK_INLINE float search_groups(const Levels* levels, const Store& store, const f
 
 // One block of 256: normalizes, searches, chooses the codes. Returns d, 0 for zeros.
 template <class Format>
-IQK_INLINE uint16_t encode_super_block(const Format& format, const float* x, const float* importance, Group* groups,
-                                       uint8_t* codes) {
+IQK_INLINE uint16_t encode_super_block(const Format& format, const float* x, const float* importance,
+                                       Group* groups, uint8_t* codes) {
   constexpr int kGroup = Format::kGroup, kGroups = 256 / kGroup;
   const float magnitude = largest<256>(x);
   if (magnitude < kSmallestBlock) return 0;
@@ -172,8 +176,8 @@ IQK_INLINE uint16_t encode_super_block(const Format& format, const float* x, con
   for (int i = 0; i < 256; i += kLanes) store(scaled + i, load(x + i) * splat(per_unit));
   for (int g = 0; g < kGroups; ++g) copy_importance<kGroup>(importance + kGroup * g, w + kGroup * g, same);
   const HalfStore half{unit};
-  const float d = search_groups<kGroup, Format::kTables>(format.levels, half, scaled, w, kGroups, Format::kRange,
-                                                         Format::kEffort, groups);
+  const float d = search_groups<kGroup, Format::kTables>(format.levels, half, scaled, w, kGroups,
+                                                         Format::kRange, Format::kEffort, groups);
   if (d == 0) return 0;
   for (int g = 0; g < kGroups; ++g)
     nearest_codes<kGroup>(format.levels[groups[g].table], scaled + kGroup * g,
@@ -217,12 +221,12 @@ void encode_scaled_row(const float* x, const float* importance, int64_t k, uint8
   for (int64_t i = 0; i < k; i += kGroup) copy_importance<kGroup>(importance + i, w + i, same);
   float d;
   if (Format::kHeader == 2) {
-    d = search_groups<kGroup, Format::kTables>(format.levels, HalfStore{unit}, scaled, w, k / kGroup, Format::kRange,
-                                               Format::kEffort, groups.data());
+    d = search_groups<kGroup, Format::kTables>(format.levels, HalfStore{unit}, scaled, w, k / kGroup,
+                                               Format::kRange, Format::kEffort, groups.data());
     write(out, finite_half(d * unit));
   } else {
-    d = search_groups<kGroup, Format::kTables>(format.levels, FloatStore{}, scaled, w, k / kGroup, Format::kRange,
-                                               Format::kEffort, groups.data());
+    d = search_groups<kGroup, Format::kTables>(format.levels, FloatStore{}, scaled, w, k / kGroup,
+                                               Format::kRange, Format::kEffort, groups.data());
     write(out, d * unit);
   }
   if (d == 0) return;

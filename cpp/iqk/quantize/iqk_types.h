@@ -1,5 +1,6 @@
-// IQ2_K .. IQ6_K: blocks of 256 weights with a half-precision scale, an integer scale per 16, and non-uniform levels
-// in two variants. IQ2_KS .. IQ5_KS: an integer scale per 32, and the float scale belongs to the whole row.
+// IQ2_K .. IQ6_K: blocks of 256 weights with a half-precision scale, an integer scale per 16, and non-uniform
+// levels in two variants. IQ2_KS .. IQ5_KS: an integer scale per 32, and the float scale belongs to the whole
+// row.
 #pragma once
 
 #include "iqk/codebooks/codebooks.h"
@@ -19,7 +20,8 @@ IQK_INLINE void put_scale_nibbles(const Group* groups, int count, int bias, uint
 }
 // Bits 4 and 5 of 16 scales plus 32, four to a byte.
 IQK_INLINE void put_scale_pairs(const Group* groups, uint8_t* out) {
-  for (int t = 0; t < 16; ++t) out[t / 4] = static_cast<uint8_t>(out[t / 4] | (groups[t].s + 32) >> 4 << t % 4 * 2);
+  for (int t = 0; t < 16; ++t)
+    out[t / 4] = static_cast<uint8_t>(out[t / 4] | (groups[t].s + 32) >> 4 << t % 4 * 2);
 }
 
 struct IQ2_K {

@@ -26,7 +26,8 @@ IQK_INLINE float min(float a, float b) { return a < b ? a : b; }
 IQK_INLINE float max(float a, float b) { return a > b ? a : b; }
 IQK_INLINE Lanes min(Lanes a, Lanes b) { return a < b ? a : b; }
 IQK_INLINE Lanes max(Lanes a, Lanes b) { return a > b ? a : b; }
-// Hides a constant: of one that it knows, GCC makes three instructions where min and max are one. For use outside loops.
+// Hides a constant: of one that it knows, GCC makes three instructions where min and max are one. For use
+// outside loops.
 IQK_INLINE Lanes bound(float x) {
   __asm__("" : "+m"(x));
   return splat(x);
@@ -49,13 +50,10 @@ IQK_INLINE Lanes sums(Lanes a, Lanes b) {
 IQK_INLINE Lanes sums(Lanes a, Lanes b, Lanes c, Lanes d) {
   const Lanes first = __builtin_shufflevector(a, b, 0, 4, 1, 5) + __builtin_shufflevector(a, b, 2, 6, 3, 7);
   const Lanes second = __builtin_shufflevector(c, d, 0, 4, 1, 5) + __builtin_shufflevector(c, d, 2, 6, 3, 7);
-  return __builtin_shufflevector(first, second, 0, 1, 4, 5) + __builtin_shufflevector(first, second, 2, 3, 6, 7);
+  return __builtin_shufflevector(first, second, 0, 1, 4, 5) +
+         __builtin_shufflevector(first, second, 2, 3, 6, 7);
 }
-IQK_INLINE float minimum(Lanes v) {
-  return min(min(v[0], v[1]), min(v[2], v[3]));
-}
-IQK_INLINE float maximum(Lanes v) {
-  return max(max(v[0], v[1]), max(v[2], v[3]));
-}
+IQK_INLINE float minimum(Lanes v) { return min(min(v[0], v[1]), min(v[2], v[3])); }
+IQK_INLINE float maximum(Lanes v) { return max(max(v[0], v[1]), max(v[2], v[3])); }
 
 }  // namespace iqk::encode

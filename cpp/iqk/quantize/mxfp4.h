@@ -5,8 +5,8 @@
 
 namespace iqk::encode {
 
-// Codes of x / 2^(exponent - 128), to the nearest of 0, 1, 2, 3, 4, 6, 8, 12 and of two equally near to the smaller
-// one; bit 3 is the sign. Returns the weighted error in units of the scale.
+// Codes of x / 2^(exponent - 128), to the nearest of 0, 1, 2, 3, 4, 6, 8, 12 and of two equally near to the
+// smaller one; bit 3 is the sign. Returns the weighted error in units of the scale.
 IQK_INLINE float mxfp4_codes(const float* x, const float* w, int exponent, uint8_t* codes) {
   static constexpr float kMiddles[7] = {0.5f, 1.5f, 2.5f, 3.5f, 5, 7, 10};
   static constexpr float kSteps[7] = {1, 1, 1, 1, 2, 2, 4};

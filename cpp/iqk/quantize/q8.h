@@ -37,7 +37,8 @@ inline void encode_q8_kv(const float* x, const float*, int64_t k, uint8_t* out) 
   int32_t codes_sum = 0;
   for (int64_t i = 0; i < k; i += 32) {
     int32_t wide[32];
-    for (int j = 0; j < 32; j += kLanes) store(wide + j, truncate(round_even(load(x + i + j) * splat(inverse))));
+    for (int j = 0; j < 32; j += kLanes)
+      store(wide + j, truncate(round_even(load(x + i + j) * splat(inverse))));
     int8_t codes[32];
     for (int j = 0; j < 32; ++j) {
       codes[j] = static_cast<int8_t>(wide[j]);

@@ -33,13 +33,13 @@ constexpr uint32_t kInfinity = 0x7f800000;
 
 struct Encoder {
   int type;
-  RowEncoder plain;     // without importances
-  RowEncoder weighted;  // with
+  RowEncoder plain;              // without importances
+  RowEncoder weighted;           // with
   uint32_t refused = kInfinity;  // magnitudes from here on, as bits of a float, have no place in the type
 };
 
-// In the order of the table of formats. Where `plain` is another function than `weighted`, it is the rule that all
-// programs share.
+// In the order of the table of formats. Where `plain` is another function than `weighted`, it is the rule
+// that all programs share.
 constexpr Encoder kEncoders[] = {
     {F32_id, encode::encode_f32, encode::encode_f32},
     {F16_id, encode::encode_f16, encode::encode_f16, 0x477ff000},     // 65520
@@ -50,10 +50,13 @@ constexpr Encoder kEncoders[] = {
     {Q5_1_id, encode::encode_affine_by_rule<32>, encode::encode_affine<32>},
     {Q6_0_id, encode::encode_q6_0, encode::encode_q6_0},
     {Q8_0_id, encode::encode_q8_0, encode::encode_q8_0},
-    {Q2_K_id, encode::encode_affine_super_blocks<encode::Q2_K>, encode::encode_affine_super_blocks<encode::Q2_K>},
+    {Q2_K_id, encode::encode_affine_super_blocks<encode::Q2_K>,
+     encode::encode_affine_super_blocks<encode::Q2_K>},
     {Q3_K_id, encode::encode_super_blocks<encode::Q3_K>, encode::encode_super_blocks<encode::Q3_K>},
-    {Q4_K_id, encode::encode_affine_super_blocks<encode::Q4_K>, encode::encode_affine_super_blocks<encode::Q4_K>},
-    {Q5_K_id, encode::encode_affine_super_blocks<encode::Q5_K>, encode::encode_affine_super_blocks<encode::Q5_K>},
+    {Q4_K_id, encode::encode_affine_super_blocks<encode::Q4_K>,
+     encode::encode_affine_super_blocks<encode::Q4_K>},
+    {Q5_K_id, encode::encode_affine_super_blocks<encode::Q5_K>,
+     encode::encode_affine_super_blocks<encode::Q5_K>},
     {Q6_K_id, encode::encode_super_blocks<encode::Q6_K>, encode::encode_super_blocks<encode::Q6_K>},
     {IQ4_NL_id, encode::encode_iq4_nl, encode::encode_iq4_nl},
     {MXFP4_id, encode::encode_mxfp4<false>, encode::encode_mxfp4<true>},
@@ -83,7 +86,8 @@ const Encoder* find_encoder(const Type& type) {
 
 [[noreturn]] void refuse_type(const Type& type) {
   std::string able;
-  for (const Encoder& encoder : kEncoders) able += (able.empty() ? "" : ", ") + std::string(find_type(encoder.type)->name);
+  for (const Encoder& encoder : kEncoders)
+    able += (able.empty() ? "" : ", ") + std::string(find_type(encoder.type)->name);
   throw BadType(std::string("there is no quantizer for ") + type.name + "; there is for " + able);
 }
 
@@ -108,7 +112,8 @@ bool any_refused(const float* x, int64_t count, uint32_t refused) {
   return carry >> 31 != 0;
 }
 
-// Importances relative to the largest: what is too small to be told from zero becomes zero. Ones where none are given.
+// Importances relative to the largest: what is too small to be told from zero becomes zero. Ones where none
+// are given.
 std::vector<float> relative_importance(const float* imatrix, int64_t k) {
   std::vector<float> relative(static_cast<size_t>(k), 1.0f);
   if (imatrix == nullptr) return relative;
@@ -152,7 +157,8 @@ void check_values(const Type& type, const float* a, int64_t rows, int64_t k, uin
   });
   const int64_t i = first_bad.load(std::memory_order_relaxed);
   if (i == rows * k) return;
-  throw BadValue("row " + std::to_string(i / k) + ", column " + std::to_string(i % k) + " is " + number(a[i]) + ": " +
+  throw BadValue("row " + std::to_string(i / k) + ", column " + std::to_string(i % k) + " is " +
+                 number(a[i]) + ": " +
                  (is_refused(a[i], kInfinity) ? "only finite values can be quantized"
                                               : std::string("too large for ") + type.name));
 }

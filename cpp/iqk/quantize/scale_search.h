@@ -11,7 +11,10 @@ namespace iqk::encode {
 // Evenly spaced levels low..high.
 struct LinearLevels {
   IQK_MEMBER LinearLevels(int lowest, int highest)
-      : low(static_cast<float>(lowest)), high(static_cast<float>(highest)), bottom(bound(low)), top(bound(high)) {}
+      : low(static_cast<float>(lowest)),
+        high(static_cast<float>(highest)),
+        bottom(bound(low)),
+        top(bound(high)) {}
 
   IQK_MEMBER Lanes nearest(Lanes t) const { return round_even(min(max(t, bottom), top)); }
   IQK_MEMBER void codes(Lanes t, int32_t* out) const { store(out, truncate(nearest(t) - splat(low))); }
@@ -20,8 +23,8 @@ struct LinearLevels {
   Lanes bottom, top;
 };
 
-// Up to 64 ascending levels in -127..127. The middle of two levels is a multiple of 1/2, so that the cell of 1/2
-// that a number lies in tells the nearest level.
+// Up to 64 ascending levels in -127..127. The middle of two levels is a multiple of 1/2, so that the cell of
+// 1/2 that a number lies in tells the nearest level.
 struct TableLevels {
   TableLevels(const int8_t* levels, int count)
       : low(levels[0]), high(levels[count - 1]), bottom(bound(-255.5f)), top(bound(255.5f)) {
@@ -32,9 +35,7 @@ struct TableLevels {
     }
   }
 
-  IQK_MEMBER Integers cells(Lanes t) const {
-    return truncate(min(max(t + t, bottom), top) + splat(256));
-  }
+  IQK_MEMBER Integers cells(Lanes t) const { return truncate(min(max(t + t, bottom), top) + splat(256)); }
   IQK_MEMBER Lanes nearest(Lanes t) const {
     const Integers cell = cells(t);
     return Lanes{value[cell[0]], value[cell[1]], value[cell[2]], value[cell[3]]};
@@ -79,8 +80,8 @@ struct Trials {
   int count;
 };
 
-// The fit of the smallest error that the trials and two refinements of the best find; none for zeros. `e` is the
-// extreme of x.
+// The fit of the smallest error that the trials and two refinements of the best find; none for zeros. `e` is
+// the extreme of x.
 template <int N, class Levels>
 IQK_INLINE Fit search_fit(const Levels& levels, const float* x, const float* w, float e, Trials trials) {
   Fit best;
@@ -104,7 +105,8 @@ IQK_INLINE Fit search_fit(const Levels& levels, const float* x, const float* w, 
   return best;
 }
 
-// The half-precision scale for codes that are chosen for it: of the three around d * unit, the best for x * unit.
+// The half-precision scale for codes that are chosen for it: of the three around d * unit, the best for x *
+// unit.
 template <int N, class Levels>
 IQK_INLINE uint16_t best_half(const Levels& levels, const float* x, const float* w, float d, float unit) {
   const uint16_t start = finite_half(d * unit);

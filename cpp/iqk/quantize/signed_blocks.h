@@ -25,8 +25,8 @@ IQK_INLINE void put_q6_0(uint16_t d, const uint8_t* codes, uint8_t* out) {
 
 using PutBlock = void (*)(uint16_t d, const uint8_t* codes, uint8_t* out);
 
-// The rule that all programs share: the extreme weight gets the lowest level, codes follow from the scale before
-// it is rounded.
+// The rule that all programs share: the extreme weight gets the lowest level, codes follow from the scale
+// before it is rounded.
 template <int Bytes, int Lowest, PutBlock Put>
 void encode_by_rule(const float* x, const float*, int64_t k, uint8_t* out) {
   for (int64_t b = 0; b < k / 32; ++b, x += 32, out += Bytes) {

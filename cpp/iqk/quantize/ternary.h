@@ -8,15 +8,17 @@
 
 namespace iqk::encode {
 
-// Weights of about the same magnitude: 32 bins per power of two, 16 powers of two below the largest magnitude.
+// Weights of about the same magnitude: 32 bins per power of two, 16 powers of two below the largest
+// magnitude.
 struct TernaryBins {
   static constexpr int kBins = 512;
   double product[kBins], square[kBins];  // sums of importance * magnitude, of importance
 };
 
-// The c of the smallest weighted error. The largest weights become +-c, and their weighted mean is then the best c: tried
-// are all numbers of largest weights as far as bins tell them apart, and the best is refined until +-c is just what lies
-// nearer to it than to 0. For weights that are ternary the result is exactly their c.
+// The c of the smallest weighted error. The largest weights become +-c, and their weighted mean is then the
+// best c: tried are all numbers of largest weights as far as bins tell them apart, and the best is refined
+// until +-c is just what lies nearer to it than to 0. For weights that are ternary the result is exactly
+// their c.
 inline float ternary_scale(const float* x, const float* importance, int64_t count) {
   float c = 0, largest = 0, weight = 0;
   bool ternary = true;
@@ -107,7 +109,8 @@ inline void encode_iq1_bn(const float* x, const float* importance, int64_t k, ui
     uint8_t codes[64];
     ternary_codes(x + 64 * b, c, 64, codes);
     for (int g = 0; g < 4; ++g)
-      for (int p = 0; p < 3; ++p) out[3 * g + p] = ternary_byte(codes + 16 * g + 5 * p, 1, 5, kAscendingPowers);
+      for (int p = 0; p < 3; ++p)
+        out[3 * g + p] = ternary_byte(codes + 16 * g + 5 * p, 1, 5, kAscendingPowers);
     out[12] = ternary_byte(codes + 15, 16, 4, kAscendingPowers);
   }
 }
