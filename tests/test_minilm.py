@@ -21,14 +21,12 @@ def test_the_float_model_knows_what_is_alike() -> None:
     path = minilm.model_path()
     cat, kitten, revenue, earned = minilm.load(path).embed(*minilm.tokenize(path, minilm.SENTENCES[:4]))
     assert np.allclose([np.linalg.norm(cat), np.linalg.norm(revenue)], 1, atol=1e-5)
-    assert min(cat @ kitten, revenue @ earned) > 0.4
+    assert min(cat @ kitten, revenue @ earned) > 0.3
     assert max(cat @ revenue, kitten @ earned) < 0.2
 
 
 @pytest.mark.parametrize(("type", "bound", "bpw"), [("Q8_0", 0.999, 8.5), ("IQ4_NL", 0.98, 4.5)])
-def test_every_linear_layer_quantized(
-    type: str, bound: float, bpw: float, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_every_linear_layer_quantized(type: str, bound: float, bpw: float, capsys: pytest.CaptureFixture[str]) -> None:
     (report,) = minilm.compare([type])
     with capsys.disabled():
         print(f"\n{report}")

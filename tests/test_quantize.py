@@ -1,4 +1,4 @@
-"""Do the quantizers keep their promises: the shared rules bit for bit, errors no larger than the goldens', clean edges?"""
+"""Do the quantizers keep their promises: shared rules bit for bit, errors below the goldens', clean edges?"""
 
 from pathlib import Path
 

@@ -167,7 +167,7 @@ def _matrix_shape(w: QuantTensor) -> tuple[int, ...]:
 
 def _row_chunks(rows: int, k: int, group: int) -> Iterator[int]:
     """Ends of chunks of whole groups of rows, each to take about a tenth of a second."""
-    chunk = max(1, (1 << 18) // (k * group))  # groups
+    chunk = max(1, (1 << 18) // max(1, k * group))  # groups
     stop = 0
     while stop < rows:
         begin = time.perf_counter()

@@ -375,8 +375,8 @@ struct Noise {
   }
   double mean() const { return count ? sum / static_cast<double>(count) : 0; }
 };
-// By kernel, of one type and instruction set: normal activations, and with an outlier. Only of long random rows: their
-// errors are independent, so that a mean means something.
+// By kernel, of one type and instruction set: normal activations, and with an outlier. Only of long rows: there
+// a mean means something.
 struct Noises {
   Noise normal, outlier;
 };
@@ -633,7 +633,7 @@ void run_type(const Type& type, const std::vector<std::string>& isas) {
   for (const Case& test : cases_of(type)) run_case(type, test, isas, noises, ++number);
   for (const auto& [name, noise] : noises) {
     set_context("%s %s: all cases", type.name, name.c_str());
-    const double limit = type.tier ? 3.5e-5 : 1e-10;  // int8 activations alone: 2.86e-5
+    const double limit = type.tier ? 1e-4 : 1e-10;  // int8 activations alone: 2.9e-5 on average
     if (noise.normal.count >= 1000) check(noise.normal.mean() <= limit, "normalised error %.2e", noise.normal.mean());
     if (noise.outlier.count >= 1000) check(noise.outlier.mean() <= 5 * limit, "with outliers %.2e", noise.outlier.mean());
   }

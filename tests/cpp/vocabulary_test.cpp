@@ -36,7 +36,6 @@ namespace gen = iqk::generic;
 namespace isa = IQK_NS;
 
 static_assert(isa::kSignedBias == 0 || isa::kSignedBias == 128);
-static_assert(isa::kSignedActBytes == 4 || isa::kSignedActBytes == 8);
 static_assert(isa::kPanelVectors > 0 && isa::kPanelColumns > 0 && isa::kSignedColumns > 0 &&
               isa::kFloatColumns > 0);
 
@@ -463,7 +462,6 @@ template <int Max>
 void test_panel_acc(int pattern) {
   constexpr bool is_signed = Max == 0;
   using PanelAcc = isa::PanelAcc<Max>;
-  static_assert(PanelAcc::kActBytes == (is_signed ? isa::kSignedActBytes : 4));
   for (int count = 1; count <= 8; ++count) {
     PanelAcc acc;
     gen::PanelAcc<Max> wanted;
@@ -472,7 +470,7 @@ void test_panel_acc(int pattern) {
     int biases = 0;
     unroll<8>([&](auto n) {
       if (n >= count) return;
-      Input codes(0, 64), line(0, 64), activations(0, 4), packed(0, PanelAcc::kActBytes);
+      Input codes(0, 64), line(0, 64), activations(0, 4);
       codes.fill([&](size_t) { return code(pattern, is_signed ? -128 : 0, is_signed ? 127 : Max); });
       activations.fill([&](size_t) { return activation(pattern); });
       const isa::Bytes x = isa::load(codes);
@@ -480,11 +478,7 @@ void test_panel_acc(int pattern) {
       int8_t four[4];
       std::memcpy(four, activations, 4);
       for (int8_t a : four) biases += is_signed * isa::kSignedBias * a;
-      if (is_signed)
-        isa::pack_activations4(four, &packed[0]);
-      else
-        std::memcpy(&packed[0], four, 4);
-      acc.template add<decltype(n)::value>(PanelAcc::prepare(line), packed);
+      acc.template add<decltype(n)::value>(PanelAcc::prepare(line), activations);
       wanted.template add<decltype(n)::value>(gen::PanelAcc<Max>::prepare(codes), activations);
     });
     float got[16], want[16];

@@ -36,19 +36,17 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
 }
 
 void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns, int valid,
-                void (*pack_signed4)(const int8_t*, uint8_t*), uint8_t* to) {
-  const int bytes = order.panel_bytes, groups = order.scales;
+                uint8_t* to) {
+  const int groups = order.scales;
   if (valid < columns) std::memset(to, 0, static_cast<size_t>(order.panel_unit(columns)));
-  uint8_t* numbers = to + columns * 64 * bytes;
+  uint8_t* numbers = to + columns * 64 * 4;
   for (int c = 0; c < valid; ++c) {
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
     for (int line = 0; line < 64; ++line) {
       const uint8_t* weight = order.panel[line];
-      const int8_t four[4] = {codes[weight[0]], codes[weight[1]], codes[weight[2]], codes[weight[3]]};
-      uint8_t* at = to + (line * columns + c) * bytes;
-      if (bytes == 4) std::memcpy(at, four, 4);
-      else pack_signed4(four, at);
+      uint8_t* at = to + (line * columns + c) * 4;
+      for (int i = 0; i < 4; ++i) at[i] = static_cast<uint8_t>(codes[weight[i]]);
     }
     for (int g = 0; g < groups; ++g) {
       const Group group = group_of(codes, scales, g, groups);

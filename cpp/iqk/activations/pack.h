@@ -20,6 +20,6 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
 
 // The same for a panel tile of `columns` columns of which `valid` exist; the others become zero.
 void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns, int valid,
-                void (*pack_signed4)(const int8_t*, uint8_t*), uint8_t* to);
+                uint8_t* to);
 
 }  // namespace iqk

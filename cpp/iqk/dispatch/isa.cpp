@@ -61,8 +61,14 @@ int Isa::threshold(const Type& type) const {
 const Isa& current_isa() {
   const Isa* isa = in_use.load(std::memory_order_acquire);
   if (!isa) {
-    const char* wanted = std::getenv("IQKCPU_ISA");
-    isa = wanted && *wanted ? find_isa(wanted) : &all_isas().back();
+    isa = &all_isas().back();
+    if (const char* wanted = std::getenv("IQKCPU_ISA"); wanted && *wanted) {
+      try {
+        isa = find_isa(wanted);
+      } catch (const BadIsa& e) {
+        throw BadIsa("IQKCPU_ISA: " + std::string(e.what()));
+      }
+    }
     in_use.store(isa, std::memory_order_release);
   }
   return *isa;

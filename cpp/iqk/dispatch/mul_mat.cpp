@@ -136,7 +136,7 @@ void run_panel(const Product& p, Scratch& s) {
   parallel_for(p.choice.threads, static_cast<int64_t>(tiles.size()), [&](int64_t t, int) {
     const ColumnTile& tile = tiles[static_cast<size_t>(t)];
     for (int64_t u = 0; u < units; ++u)
-      pack_panel(p.activations, f.order, u, tile.first, tile.columns, tile.valid, isa.pack_signed4,
+      pack_panel(p.activations, f.order, u, tile.first, tile.columns, tile.valid,
                  packed + tile.offset + static_cast<size_t>(u) * static_cast<size_t>(f.order.panel_unit(tile.columns)));
   });
 

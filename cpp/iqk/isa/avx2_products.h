@@ -11,7 +11,6 @@ constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 4;
 constexpr int kFloatColumns = 6;
-constexpr int kSignedActBytes = 8;
 
 IQK_INLINE Bytes signed_codes(Bytes x) { return x; }
 IQK_INLINE __m256i add_pairs(__m256i words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }
@@ -70,7 +69,6 @@ using FourBytes = const uint8_t[4];
 template <int Max>
 struct PanelAcc {
   using Line = Bytes;
-  static constexpr int kActBytes = 4;
   static constexpr int kFit = sums_in_words(Max);
   static constexpr bool kWords = kFit >= 4;  // else every product is widened at once
   Acc<Max> acc;
@@ -115,43 +113,38 @@ struct PanelAcc {
   }
 };
 
-// Signed codes widened to words, bytes 0 and 2 of each dword apart from bytes 1 and 3.
+// Signed codes: the activations take their signs.
 template <>
 struct PanelAcc<0> {
   struct Line {
-    Bytes even, odd;
+    Bytes magnitude, code;
   };
-  static constexpr int kActBytes = kSignedActBytes;
   __m256i a, b;
   IQK_INLINE Line prepare(const uint8_t* line) {
     const Bytes x = load(line);
-    return {{_mm256_srai_epi16(_mm256_slli_epi16(x.a, 8), 8), _mm256_srai_epi16(_mm256_slli_epi16(x.b, 8), 8)},
-            {_mm256_srai_epi16(x.a, 8), _mm256_srai_epi16(x.b, 8)}};
+    return {abs8(x), x};
   }
   IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
-  IQK_MEMBER void add_words(const Bytes& words, const uint8_t* activations) {
+  template <int N>
+  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
+    FourBytes& four = *reinterpret_cast<FourBytes*>(activations);
+    const __m256i one = _mm256_set1_epi16(1);
     __m256i x, t;
     asm("vpbroadcastd %[four], %[x]\n\t"
-        "vpmaddwd %[x], %[la], %[t]\n\t"
-        "vpmaddwd %[x], %[lb], %[x]\n\t"
+        "vpsignb %[ca], %[x], %[t]\n\t"
+        "vpsignb %[cb], %[x], %[x]\n\t"
+        "vpmaddubsw %[t], %[ma], %[t]\n\t"
+        "vpmaddubsw %[x], %[mb], %[x]\n\t"
+        "vpmaddwd %[one], %[t], %[t]\n\t"
+        "vpmaddwd %[one], %[x], %[x]\n\t"
         "vpaddd %[t], %[a], %[a]\n\t"
         "vpaddd %[x], %[b], %[b]"
         : [a] "+x"(a), [b] "+x"(b), [x] "=&x"(x), [t] "=&x"(t)
-        : [la] "x"(words.a), [lb] "x"(words.b), [four] "m"(*reinterpret_cast<FourBytes*>(activations)));
-  }
-  template <int N>
-  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-    add_words(line.even, activations);
-    add_words(line.odd, activations + 4);
+        : [ca] "x"(line.code.a), [cb] "x"(line.code.b), [ma] "x"(line.magnitude.a), [mb] "x"(line.magnitude.b),
+          [one] "x"(one), [four] "m"(four));
   }
   IQK_MEMBER Ints finish() const { return {a, b}; }
 };
-// Four activations as PanelAcc<0> takes them: words 0, 2, 1, 3.
-IQK_INLINE void pack_activations4(const int8_t* x, uint8_t* to) {
-  const int16_t words[4] = {x[0], x[2], x[1], x[3]};
-  std::memcpy(to, words, 8);
-}
-
 static constexpr char kInt8Instruction[] = "vpmaddubsw + vpmaddwd + vpaddd ymm";
 constexpr double kInt8PeakOperations = 12 * 64, kFloatPeakOperations = 12 * 16;
 IQK_INLINE void int8_peak_step() {

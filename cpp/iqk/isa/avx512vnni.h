@@ -19,7 +19,6 @@ constexpr int kPanelVectors = 2;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
 constexpr int kFloatColumns = 6;
-constexpr int kSignedActBytes = 4;
 
 // ---- Bytes -----------------------------------------------------------------------------------------------
 
@@ -270,7 +269,6 @@ struct Acc {
 template <int Max>
 struct PanelAcc {
   using Line = Bytes;
-  static constexpr int kActBytes = 4;
   __m512i sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
   IQK_MEMBER void start() { sum = _mm512_setzero_si512(); }
@@ -283,7 +281,6 @@ struct PanelAcc {
   }
   IQK_MEMBER Ints finish() const { return {sum}; }
 };
-IQK_INLINE void pack_activations4(const int8_t* x, uint8_t* to) { std::memcpy(to, x, 4); }
 
 // ---- Panel transposition ---------------------------------------------------------------------------------
 

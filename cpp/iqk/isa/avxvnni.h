@@ -11,7 +11,6 @@ constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
 constexpr int kFloatColumns = 6;
-constexpr int kSignedActBytes = 4;
 
 IQK_INLINE Bytes signed_codes(Bytes x) { return x ^ splat(128); }
 
@@ -39,7 +38,6 @@ struct Acc {
 template <int Max>
 struct PanelAcc {
   using Line = Bytes;
-  static constexpr int kActBytes = 4;
   Acc<Max> acc;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
   IQK_MEMBER void start() { acc.start(); }
@@ -52,7 +50,6 @@ struct PanelAcc {
   }
   IQK_MEMBER Ints finish() const { return acc.finish(); }
 };
-IQK_INLINE void pack_activations4(const int8_t* x, uint8_t* to) { std::memcpy(to, x, 4); }
 
 static constexpr char kInt8Instruction[] = "vpdpbusd ymm";
 constexpr double kInt8PeakOperations = 12 * 64, kFloatPeakOperations = 12 * 16;

@@ -22,7 +22,6 @@ constexpr int kPanelVectors = 1;    // vectors of 16 rows in a panel tile
 constexpr int kPanelColumns = 4;    // columns of a full panel tile (at most; signed and float tiles have their own)
 constexpr int kSignedColumns = 4;
 constexpr int kFloatColumns = 4;
-constexpr int kSignedActBytes = 4;  // bytes of four packed activations in the panel of signed codes: 4, or 8 as int16
 
 // ---- Bytes: 64 bytes ----------------------------------------------------------------------------------------------
 
@@ -419,7 +418,6 @@ struct Acc {
 template <int Max>
 struct PanelAcc {
   using Line = Bytes;
-  static constexpr int kActBytes = 4;
   Acc<Max> acc;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
   IQK_MEMBER void start() { acc.start(); }
@@ -430,8 +428,6 @@ struct PanelAcc {
   IQK_MEMBER Ints finish() const { return acc.finish(); }
 };
 
-// Four activations as PanelAcc<0> takes them, in kSignedActBytes bytes.
-IQK_INLINE void pack_activations4(const int8_t* x, uint8_t* to) { std::memcpy(to, x, 4); }
 
 // 16 rows of 64 bytes (16 dwords), `stride` bytes apart, become 16 lines: dword d of row r goes to dword r of the line
 // at `to + at[d] * line_stride`.

@@ -19,7 +19,6 @@ constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 4;
 constexpr int kSignedColumns = 4;
 constexpr int kFloatColumns = 6;
-constexpr int kSignedActBytes = 4;
 
 // Index and mask vectors, loaded where they are used: the compiler keeps them in registers or folds them.
 static constexpr uint8_t kEightFold[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};
@@ -451,8 +450,6 @@ struct Ints {
 IQK_INLINE Floats<16> to_float(Ints x) {
   return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
 }
-// Four activations as PanelAcc<0> takes them: as they are.
-IQK_INLINE void pack_activations4(const int8_t* a, uint8_t* to) { std::memcpy(to, a, 4); }
 
 // A plain load of four bytes into a register.
 IQK_INLINE int32x2_t load_four(const uint8_t* p) { return int32x2_t{read_at<int32_t>(p), 0}; }
@@ -484,7 +481,6 @@ template <int Max>
 struct PanelAcc {
   static_assert(Max <= 127, "unsigned codes that are no signed bytes");
   using Line = Bytes;
-  static constexpr int kActBytes = 4;
   Ints sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
   IQK_MEMBER void start() { sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(0); }
@@ -561,7 +557,6 @@ struct PanelAcc {
   struct Words {
     int16x8_t a, b, c, d;
   };
-  static constexpr int kActBytes = 4;
   static constexpr int kFit = sums_in_words(Max) < 8 ? 1 : sums_in_words(Max);
   Words words;
   Ints sum;

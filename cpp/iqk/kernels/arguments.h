@@ -84,9 +84,8 @@ struct ActivationOrder {
   const uint8_t (*panel)[4];      // the four weights of each of 64 lines
   int scales;                     // 8 or 16 per unit
   bool terms;                     // scale * sum of each group is needed
-  int panel_bytes;                // of four activations in the panel
   int gemv_unit() const { return 256 + 4 * scales * (terms ? 2 : 1); }
-  int panel_unit(int columns) const { return columns * (64 * panel_bytes + 4 * scales * (terms ? 2 : 1)); }
+  int panel_unit(int columns) const { return 4 * columns * (64 + scales * (terms ? 2 : 1)); }
 };
 
 constexpr int kGemvWidths = 3;
@@ -125,7 +124,6 @@ struct IsaKernels {
   int panel_rows;     // rows of a panel tile, 0 in the scalar tier
   int float_columns;  // columns of a float tile
   bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
-  void (*pack_signed4)(const int8_t* four, uint8_t* to);  // for panels with eight bytes per four activations
   double (*int8_loop)(int64_t iterations);   // as many multiply-adds as the core can do; returns operations done
   double (*float_loop)(int64_t iterations);
   const char* int8_instruction;

@@ -15,7 +15,7 @@ constexpr FormatKernels vector_entry(int id) {
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms, V::kMax == 0 ? kSignedActBytes : 4};
+  k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms};
   if constexpr (HasVector<F>::value && !HasDecode<F>::value) k.decode = decode_vectors<F>;
   else k.decode = decode<F>;
   k.gemv[0] = gemv<V, 4>;

@@ -9,8 +9,8 @@ namespace IQK_NS {
 
 template <int Max, int S, bool Terms, int C>
 void panel_kernel(const PanelArgs& a) {
-  constexpr int V = kPanelVectors, kLines = 64 / S, kActBytes = PanelAcc<Max>::kActBytes;
-  constexpr int kActUnit = C * (64 * kActBytes + 4 * S * (Terms ? 2 : 1));
+  constexpr int V = kPanelVectors, kLines = 64 / S;
+  constexpr int kActUnit = 4 * C * (64 + S * (Terms ? 2 : 1));
   Floats<16> sums[C][V];
   unroll<C>([&](auto c) IQK_LAMBDA {
     unroll<V>([&](auto v) IQK_LAMBDA { sums[c][v] = fload<16>(a.out + c * kPanelRows + 16 * v); });
@@ -20,7 +20,7 @@ void panel_kernel(const PanelArgs& a) {
   const float* terms = a.terms;
   for (int u = 0; u < a.units; ++u) {
     const uint8_t* act = a.activations + u * kActUnit;
-    const float* act_scales = reinterpret_cast<const float*>(act + C * 64 * kActBytes);
+    const float* act_scales = reinterpret_cast<const float*>(act + 4 * 64 * C);
     for (int g = 0; g < S; ++g) {
       PanelAcc<Max> acc[C][V];
       unroll<C>([&](auto c) IQK_LAMBDA { unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v].start(); }); });
@@ -31,7 +31,7 @@ void panel_kernel(const PanelArgs& a) {
         });
         unroll<C>([&](auto c) IQK_LAMBDA {
           unroll<V>([&](auto v) IQK_LAMBDA {
-            acc[c][v].template add<decltype(n)::value>(line[v], act + (n * C + c) * kActBytes);
+            acc[c][v].template add<decltype(n)::value>(line[v], act + 4 * (n * C + c));
           });
         });
       });
@@ -43,7 +43,7 @@ void panel_kernel(const PanelArgs& a) {
         });
       });
       codes += kLines * 4 * kPanelRows;
-      act += kLines * C * kActBytes;
+      act += 4 * kLines * C;
       act_scales += C;
       scales += kPanelRows;
       if constexpr (Terms) terms += kPanelRows;

@@ -151,7 +151,8 @@ struct Derived {
     Floats<F::kScales> t;
     if constexpr (F::kVectorMinima && kBias != 0) t = fma(scales, fsplat<F::kScales>(-kBias), F::minima(s));
     else if constexpr (F::kVectorMinima) t = F::minima(s);
-    else t = scales * fsplat<F::kScales>(-kBias);
+    else if constexpr (kBias != 0) t = scales * fsplat<F::kScales>(-kBias);
+    else t = fsplat<F::kScales>(0);
     if constexpr (F::kShift != 0) t = add_where(t, F::shifts(s), scales * fsplat<F::kScales>(F::kShift));
     return t;
   }

@@ -15,8 +15,9 @@ struct AffineGroup {
   int s, m;
 };
 
+// Not a number counts as 0.
 IQK_INLINE int nearest_count(float x, int top) {
-  return x <= 0 ? 0 : x >= static_cast<float>(top) ? top : static_cast<int>(x + 0.5f);
+  return !(x > 0) ? 0 : x >= static_cast<float>(top) ? top : static_cast<int>(x + 0.5f);
 }
 
 // The pair of factors of a block, as floats; sums over groups for their least squares.

@@ -60,13 +60,13 @@ IQK_INLINE float total(const float* x) {
   return sum(s);
 }
 
-// The importances of a block, with a thousandth of their mean added: weights of none are not to be sacrificed
+// The importances of a block, at least a thousandth of their mean: weights of none are not to be sacrificed
 // for nothing. Where all are zero, all count the same.
 template <int N>
 IQK_INLINE void copy_importance(const float* importance, float* w, float same = 1) {
   const float weight = total<N>(importance);
-  const Lanes add = splat(weight > 0 ? weight * (0x1p-10f / N) : same);
-  for (int i = 0; i < N; i += kLanes) store(w + i, load(importance + i) + add);
+  const Lanes least = splat(weight > 0 ? weight * (0x1p-10f / N) : same);
+  for (int i = 0; i < N; i += kLanes) store(w + i, max(load(importance + i), least));
 }
 
 // 2^n for a positive x in [2^n, 2^(n + 1)), n clipped to -126..126.
@@ -75,8 +75,7 @@ IQK_INLINE float power_below(float x) {
   return bits_float((exponent < 1 ? 1 : exponent > 253 ? 253 : exponent) << 23);
 }
 
-// ---- Codes into bytes
-// ---------------------------------------------------------------------------------------
+// ---- Codes into bytes ------------------------------------------------------------------------------------
 
 // 2 Bytes codes below 16: byte j has code j in its low nibble and code Bytes + j in its high one.
 template <int Bytes = 16>
@@ -96,8 +95,7 @@ IQK_INLINE void put_bits_in_order(const uint8_t* codes, int at, uint8_t* out, in
   }
 }
 
-// ---- 256 codes
-// ----------------------------------------------------------------------------------------------
+// ---- 256 codes -------------------------------------------------------------------------------------------
 
 // The low nibbles of codes: near ones pair weights 16 apart, far ones 32 apart.
 IQK_INLINE void put_near_nibbles(const uint8_t* codes, uint8_t* out) {

@@ -45,8 +45,7 @@ struct FloatStore {
 
 // The error of the groups lies so far below sum w x^2 with their codes as they are and s nearest to their
 // scales.
-template <class Groups>
-IQK_INLINE float rounded_gain(const Groups& groups, int64_t count, ScaleRange range, float d, double& product,
+IQK_INLINE float rounded_gain(const Group* groups, int64_t count, ScaleRange range, float d, double& product,
                               double& square) {
   const float inverse = inverse_of(d);
   product = square = 0;

@@ -3,6 +3,8 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdio>
+#include <cstring>
+#include <new>
 #include <string>
 #include <vector>
 
@@ -134,7 +136,7 @@ std::vector<float> relative_importance(const float* imatrix, int64_t k) {
 }
 
 // Rows at a time for one thread: enough work to be worth handing out, few enough to share it well.
-int64_t rows_per_tile(int64_t k) { return k >= 8192 ? 1 : 8192 / k; }
+int64_t rows_per_tile(int64_t k) { return k >= 8192 ? 1 : 8192 / (k < 1 ? 1 : k); }
 
 template <class F>
 void for_row_tiles(int64_t rows, int64_t k, int threads, F&& f) {
@@ -176,9 +178,15 @@ void quantize(const Type& type, const float* a, int64_t rows, int64_t k, const f
   const std::vector<float> importance = relative_importance(imatrix, k);
   check_values(type, a, rows, k, encoder->refused, threads);
   const RowEncoder encode_row = imatrix == nullptr ? encoder->plain : encoder->weighted;
+  std::atomic<bool> out_of_memory{false};  // some encoders need scratch memory, and tiles must not throw
   for_row_tiles(rows, k, threads, [&](int64_t first, int64_t last) {
-    for (int64_t r = first; r < last; ++r) encode_row(a + r * k, importance.data(), k, out + r * bytes);
+    try {
+      for (int64_t r = first; r < last; ++r) encode_row(a + r * k, importance.data(), k, out + r * bytes);
+    } catch (const std::bad_alloc&) {
+      out_of_memory.store(true, std::memory_order_relaxed);
+    }
   });
+  if (out_of_memory.load(std::memory_order_relaxed)) throw std::bad_alloc();
 }
 
 }  // namespace iqk
