@@ -11,7 +11,7 @@ import iqkcpu
 from iqkcpu import QuantTensor
 
 GOLDEN = Path(__file__).parent / "golden"
-TYPES = list(iqkcpu.types)[::3]
+TYPES = [name for name in iqkcpu.types if name != "I2_S"][::3]  # whose bytes are no rows
 
 
 @pytest.mark.parametrize("batch", [1, 4, 43])

@@ -1,5 +1,6 @@
-// Decoding and products of every weight type on every instruction set of this machine: goldens, float64 on the decoded
-// weights, and the scalar tier. Prints what failed and "N passed, M failed, S skipped"; returns 0 if nothing failed.
+// Decoding and products of every weight type on every instruction set of this machine: goldens, float64 on
+// the decoded weights, and the scalar tier. Prints what failed and "N passed, M failed, S skipped"; returns 0
+// if nothing failed.
 //
 //   kernels_test [--isa NAME] [--types A,B,..] [--quick] [DIRECTORY]
 //
@@ -31,7 +32,8 @@ using iqk::Type;
 
 bool quick = false;
 
-// ---- Results --------------------------------------------------------------------------------------------------------
+// ---- Results
+// --------------------------------------------------------------------------------------------------------
 
 char context[200] = "start";  // what is under test
 int passed = 0, failed = 0, skipped = 0;
@@ -68,7 +70,8 @@ extern "C" void on_fault(int) {
   _exit(2);
 }
 
-// ---- Memory ---------------------------------------------------------------------------------------------------------
+// ---- Memory
+// ---------------------------------------------------------------------------------------------------------
 
 std::mt19937_64 random_bits(1);
 uint8_t random_byte() { return static_cast<uint8_t>(random_bits() >> 20); }
@@ -97,7 +100,8 @@ class Guarded {
   size_t size_;
 };
 
-// ---- Weights --------------------------------------------------------------------------------------------------------
+// ---- Weights
+// --------------------------------------------------------------------------------------------------------
 
 struct Golden {
   int64_t rows, k;
@@ -129,8 +133,8 @@ void read_goldens(const std::string& directory) {
 struct Anatomy {
   int64_t k;                     // weights of the smallest row
   size_t header, unit;           // bytes of a row group's header, and of k weights of all its rows
-  std::vector<uint8_t> typical;  // a byte each of header and unit; 0 if any value will do, else near what is sane:
-                                 // these bytes hold exponents of floats
+  std::vector<uint8_t> typical;  // a byte each of header and unit; 0 if any value will do, else near what is
+                                 // sane: these bytes hold exponents of floats
   bool signs;                    // their highest bit is a sign
   float largest;                 // of the weights of a row with such exponents
 };
@@ -187,9 +191,9 @@ const Anatomy& anatomy_of(const Type& type) {
 }
 
 // How the bytes that are no exponents look.
-enum class Content { kGolden, kRandom, kZeros, kOnes, kLowNibbles, kHighNibbles, kWild };
+enum class Content { kGolden, kRandom, kZeros, kOnes, kLowest, kHighest, kLowNibbles, kHighNibbles, kWild };
 const char* content_name(Content content) {
-  static const char* const names[] = {"golden", "random", "zeros", "ones", "low nibbles", "high nibbles", "wild"};
+  static const char* const names[] = {"golden", "random", "00", "ff", "80", "7f", "0f", "f0", "any bytes"};
   return names[static_cast<int>(content)];
 }
 
@@ -200,8 +204,8 @@ struct Matrix {
   std::vector<uint8_t> bytes;
   std::vector<float> decoded;     // by the scalar tier
   std::vector<float> multiplied;  // what products see
-  float noise;                    // what rounding may add to a product, per sum of |x|: where weights are coded with an
-                                  // offset, the offsets cancel only up to it
+  float noise;  // what rounding may add to a product, per sum of |x|: where weights are coded with an
+                // offset of up to 128 steps, the offsets cancel only up to it
 };
 
 // IQ6_K decodes to a cubic and multiplies the integers nearest to it (formats/iq6_k.h).
@@ -223,18 +227,22 @@ std::vector<float> multiplied_weights(const Matrix& m) {
 
 Matrix make_matrix(const Type& type, int64_t rows, int64_t k, Content content) {
   const Anatomy& a = anatomy_of(type);
-  Matrix m{&type, content, rows, k, {}, {}, {}, content == Content::kGolden ? 0 : 1e-6f * a.largest};
+  Matrix m{&type, content, rows, k, {}, {}, {}, 0};
   m.bytes.assign(static_cast<size_t>(iqk::matrix_bytes(type, rows, k)), 0x3b);
   const bool is_float = !type.tier;
   const int sign = a.signs && random_bits() % 2 ? 0x80 : 0;
   size_t at = 0;
   const auto put = [&](size_t from, size_t to) {
     for (size_t i = from; i < to; ++i, ++at) {
-      static const int fills[] = {0, 0, 0, 255, 0x0f, 0xf0};
+      static const int fills[] = {0, 0, 0, 0xff, 0x80, 0x7f, 0x0f, 0xf0};
       const int typical = a.typical[i];
-      if (content == Content::kWild || (!typical && content == Content::kRandom)) m.bytes[at] = random_byte();
-      else if (!typical) m.bytes[at] = static_cast<uint8_t>(fills[static_cast<int>(content)]);
-      else m.bytes[at] = static_cast<uint8_t>((typical - 6 + random_byte() % 9) | (is_float ? random_byte() & 0x80 : sign));
+      if (content == Content::kWild || (!typical && content == Content::kRandom))
+        m.bytes[at] = random_byte();
+      else if (!typical)
+        m.bytes[at] = static_cast<uint8_t>(fills[static_cast<int>(content)]);
+      else
+        m.bytes[at] = static_cast<uint8_t>((typical - 6 + random_byte() % 9) |
+                                           (is_float ? random_byte() & 0x80 : sign));
     }
   };
   if (content == Content::kGolden) {
@@ -253,15 +261,21 @@ Matrix make_matrix(const Type& type, int64_t rows, int64_t k, Content content) {
   m.decoded.resize(static_cast<size_t>(rows * k));
   iqk::dequantize({&type, m.bytes.data(), rows, k}, m.decoded.data(), 1);
   m.multiplied = multiplied_weights(m);
+  m.noise = a.largest;
+  if (content == Content::kGolden)
+    for (const float w : m.decoded) m.noise = std::max(m.noise, std::fabs(w));
+  m.noise *= 5e-6f;
   return m;
 }
 
-// ---- Activations ----------------------------------------------------------------------------------------------------
+// ---- Activations
+// ----------------------------------------------------------------------------------------------------
 
-// kSigns: one magnitude, any signs: every quantized code is 127 or -127, and nothing is lost. kPlus, kMinus: one sign.
+// kSigns: one magnitude, any signs: every quantized code is 127 or -127, and nothing is lost. kPlus, kMinus:
+// one sign.
 enum class Kind { kNormal, kSigns, kPlus, kOutlier, kScaled, kMinus };
 Kind kind_of(int64_t column) {
-  static const Kind kinds[] = {Kind::kNormal, Kind::kSigns,  Kind::kNormal, Kind::kPlus,
+  static const Kind kinds[] = {Kind::kNormal,  Kind::kSigns,  Kind::kNormal, Kind::kPlus,
                                Kind::kOutlier, Kind::kNormal, Kind::kMinus,  Kind::kScaled};
   return kinds[column % 8];
 }
@@ -282,9 +296,12 @@ std::vector<float> make_activations(int64_t columns, int64_t k) {
     float* column = x.data() + c * k;
     for (int64_t i = 0; i < k; ++i) {
       const float n = normals[(from + static_cast<size_t>(i)) % normals.size()];
-      if (kind == Kind::kSigns) column[i] = std::copysign(magnitude, n);
-      else if (is_exact(kind)) column[i] = kind == Kind::kPlus ? magnitude : -magnitude;
-      else column[i] = kind == Kind::kScaled ? std::ldexp(n, 20) : n;
+      if (kind == Kind::kSigns)
+        column[i] = std::copysign(magnitude, n);
+      else if (is_exact(kind))
+        column[i] = kind == Kind::kPlus ? magnitude : -magnitude;
+      else
+        column[i] = kind == Kind::kScaled ? std::ldexp(n, 20) : n;
     }
     if (kind == Kind::kOutlier) column[random_bits() % static_cast<size_t>(k)] = 30;
   }
@@ -293,11 +310,11 @@ std::vector<float> make_activations(int64_t columns, int64_t k) {
 
 // What products are judged by, [column][row].
 struct Reference {
-  std::vector<double> exact;      // float64
-  std::vector<float> power;       // sum of w^2 x^2: the expected square of a product with random signs
-  std::vector<float> magnitude;   // sum of |w x|
-  std::vector<float> scalar;      // the scalar tier's product
-  std::vector<float> absolute;    // sum of |x|, [column]
+  std::vector<double> exact;     // float64
+  std::vector<float> power;      // sum of w^2 x^2: the expected square of a product with random signs
+  std::vector<float> magnitude;  // sum of |w x|
+  std::vector<float> scalar;     // the scalar tier's product
+  std::vector<float> absolute;   // sum of |x|, [column]
 };
 
 Reference make_reference(const Matrix& m, const std::vector<float>& x, int64_t columns) {
@@ -317,7 +334,8 @@ Reference make_reference(const Matrix& m, const std::vector<float>& x, int64_t c
   std::vector<float> across(static_cast<size_t>(m.k) * n), power(n), magnitude(n);
   std::vector<double> exact(n);
   for (size_t c = 0; c < n; ++c)
-    for (size_t i = 0; i < static_cast<size_t>(m.k); ++i) across[i * n + c] = x[c * static_cast<size_t>(m.k) + i];
+    for (size_t i = 0; i < static_cast<size_t>(m.k); ++i)
+      across[i * n + c] = x[c * static_cast<size_t>(m.k) + i];
   for (int64_t r = 0; r < m.rows; ++r) {
     std::fill(exact.begin(), exact.end(), 0.0);
     std::fill(power.begin(), power.end(), 0.0f);
@@ -343,7 +361,8 @@ Reference make_reference(const Matrix& m, const std::vector<float>& x, int64_t c
   return ref;
 }
 
-// ---- Products -------------------------------------------------------------------------------------------------------
+// ---- Products
+// -------------------------------------------------------------------------------------------------------
 
 constexpr uint32_t kPoison = 0x7fc5a5a5;  // a NaN that no arithmetic makes
 
@@ -353,8 +372,8 @@ std::vector<float> multiply(const iqk::Weights& w, const float* x, int64_t batch
   const size_t outputs = static_cast<size_t>(batch * w.rows);
   std::vector<uint32_t> memory(outputs + 2 * kFence, kPoison);
   Guarded columns(x, static_cast<size_t>(batch * w.k) * sizeof(float), Place::kEnd);
-  iqk::mul_mat(w, reinterpret_cast<const float*>(columns.data), batch, reinterpret_cast<float*>(memory.data() + kFence),
-               threads);
+  iqk::mul_mat(w, reinterpret_cast<const float*>(columns.data), batch,
+               reinterpret_cast<float*>(memory.data() + kFence), threads);
   const auto is_poison = [](uint32_t bits) { return bits == kPoison; };
   const auto begin = memory.begin() + kFence, end = begin + static_cast<ptrdiff_t>(outputs);
   check(std::all_of(memory.begin(), begin, is_poison) && std::all_of(end, memory.end(), is_poison),
@@ -375,13 +394,14 @@ struct Noise {
   }
   double mean() const { return count ? sum / static_cast<double>(count) : 0; }
 };
-// By kernel, of one type and instruction set: normal activations, and with an outlier. Only of long rows: there
-// a mean means something.
+// By kernel, of one type and instruction set: normal activations, and with an outlier. Only of long rows:
+// there a mean means something.
 struct Noises {
   Noise normal, outlier;
 };
 
-// Products of `batch` columns from `first` on. What is certain is checked for each number; noise is collected.
+// Products of `batch` columns from `first` on. What is certain is checked for each number; noise is
+// collected.
 void judge(const Matrix& m, const Reference& ref, int64_t first, int64_t batch, const std::vector<float>& out,
            Noises& noises) {
   Noises own;
@@ -392,23 +412,24 @@ void judge(const Matrix& m, const Reference& ref, int64_t first, int64_t batch, 
     for (int64_t r = 0; r < m.rows; ++r) {
       const size_t i = static_cast<size_t>((first + c) * m.rows + r);
       const double y = static_cast<double>(out[static_cast<size_t>(c * m.rows + r)]);
-      const double error = std::fabs(y - ref.exact[i]), difference = std::fabs(y - static_cast<double>(ref.scalar[i]));
+      const double error = std::fabs(y - ref.exact[i]),
+                   difference = std::fabs(y - static_cast<double>(ref.scalar[i]));
       const double magnitude = static_cast<double>(ref.magnitude[i]);
-      const double bound = 1e-5 * magnitude + static_cast<double>(m.noise * ref.absolute[static_cast<size_t>(first + c)]);
+      const double bound =
+          2e-5 * magnitude + static_cast<double>(m.noise * ref.absolute[static_cast<size_t>(first + c)]);
       if (magnitude > 0) most = std::max(most, difference / magnitude);
       if (!(difference <= bound)) ++unlike;
       const bool exact = is_exact(kind) || !m.type->tier;
       if (exact && magnitude > 0) worst = std::max(worst, error / magnitude);
       if (exact ? !(error <= bound) : !std::isfinite(y)) ++wrong;
       Noises& to = own;
-      (kind == Kind::kOutlier ? to.outlier : to.normal).add(is_exact(kind) ? 0 : error * error, static_cast<double>(ref.power[i]));
+      (kind == Kind::kOutlier ? to.outlier : to.normal)
+          .add(is_exact(kind) ? 0 : error * error, static_cast<double>(ref.power[i]));
       if (is_exact(kind)) --to.normal.count;
     }
   }
   check(wrong == 0, "%d outputs are wrong, by up to %.1e of sum |w x|", wrong, worst);
   check(unlike == 0, "%d outputs differ from the scalar tier, by up to %.1e of sum |w x|", unlike, most);
-  if (own.normal.count >= 256) check(own.normal.mean() <= 1e-4, "normalised error %.1e", own.normal.mean());
-  if (own.outlier.count >= 256) check(own.outlier.mean() <= 5e-4, "normalised error with outliers %.1e", own.outlier.mean());
   if (m.k < 768 || (m.content != Content::kGolden && m.content != Content::kRandom)) return;
   noises.normal.sum += own.normal.sum;
   noises.normal.count += own.normal.count;
@@ -444,18 +465,21 @@ std::vector<Case> cases_of(const Type& type) {
     cases.push_back({rows(33), units(3, 1), Content::kRandom, {1, 31}});
     cases.push_back({rows(3), units(2, 0), Content::kOnes, {3, 16}});
     cases.push_back({rows(3), step, Content::kZeros, {2, 16}});
+    cases.push_back({rows(3), step, Content::kLowest, {1, 10}});
     cases.push_back({rows(7), units(1, 1), Content::kRandom, {7, 65}});
     return cases;
   }
-  static const Content contents[] = {Content::kRandom, Content::kZeros,      Content::kRandom,
-                                     Content::kOnes,   Content::kLowNibbles, Content::kHighNibbles};
+  static const Content contents[] = {Content::kRandom,      Content::kZeros,  Content::kLowNibbles,
+                                     Content::kOnes,        Content::kRandom, Content::kLowest,
+                                     Content::kHighNibbles, Content::kHighest};
   static const int64_t heights[] = {1, 3, 5, 7, 17, 33, 9, 49, 15};
   for (int64_t n = 1; n <= 9; ++n) {
     const std::vector<int64_t> batches =
         n % 3 == 0 ? kBatches : std::vector<int64_t>{1, 2 + n % 3, 4 + n % 4, 8 + n % 2, n % 2 ? 33 : 16};
-    cases.push_back({rows(heights[n - 1]), n * step, contents[n % 6], batches});
+    cases.push_back({rows(heights[n - 1]), n * step, contents[n % 8], batches});
     if (step < 256)
-      cases.push_back({rows(heights[(n + 3) % 9]), units(n / 2, n), contents[(n + 2) % 6], {1, 3, n, n + 7, 31 + n % 3}});
+      cases.push_back(
+          {rows(heights[(n + 3) % 9]), units(n / 2, n), contents[(n + 4) % 8], {1, 3, n, n + 7, 31 + n % 3}});
   }
   cases.push_back({rows(16), 1024, base, kBatches});
   cases.push_back({rows(67), units(5, 2), Content::kRandom, kBatches});
@@ -485,8 +509,9 @@ void run_case(const Type& type, const Case& test, const std::vector<std::string>
     int64_t first = number;
     for (const int64_t batch : test.batches) {
       first = (first + 3) % 8;
-      set_context("%s %s: %lld x %lld, %s, batch %lld", type.name, isa.c_str(), static_cast<long long>(test.rows),
-                  static_cast<long long>(test.k), content_name(test.content), static_cast<long long>(batch));
+      set_context("%s %s: %lld x %lld, %s, batch %lld", type.name, isa.c_str(),
+                  static_cast<long long>(test.rows), static_cast<long long>(test.k),
+                  content_name(test.content), static_cast<long long>(batch));
       const iqk::Plan plan = iqk::plan(w, batch, 1);
       check(plan.isa == isa, "runs on %s", plan.isa.c_str());
       const int64_t start = std::min(first, columns - batch);
@@ -531,13 +556,15 @@ void run_non_finite(const Type& type, const std::vector<std::string>& isas) {
     for (const std::string& isa : isas) {
       iqk::use_isa(isa);
       set_context("%s %s: NaN and infinity, batch %d", type.name, isa.c_str(), static_cast<int>(batch));
-      const std::vector<float> clean = multiply(w, finite.data(), batch, 1), out = multiply(w, x.data(), batch, 1);
+      const std::vector<float> clean = multiply(w, finite.data(), batch, 1),
+                               out = multiply(w, x.data(), batch, 1);
       bool right = true;
       for (int64_t c = 0; c < 3; ++c)
         for (int64_t r = 0; r < rows; ++r) {
           double y = 0;
           for (int64_t i = 0; i < k; ++i)
-            y += static_cast<double>(m.decoded[static_cast<size_t>(r * k + i)]) * static_cast<double>(x[static_cast<size_t>(c * k + i)]);
+            y += static_cast<double>(m.decoded[static_cast<size_t>(r * k + i)]) *
+                 static_cast<double>(x[static_cast<size_t>(c * k + i)]);
           const float is = out[static_cast<size_t>(c * rows + r)];
           right &= std::isnan(y) ? std::isnan(is) : static_cast<double>(is) == y;
         }
@@ -557,8 +584,10 @@ void run_empty(const Type& type, const std::vector<std::string>& isas) {
     set_context("%s %s: empty", type.name, isa.c_str());
     multiply({&type, bytes.data(), 0, k}, x.data(), 3, 1);
     for (const int64_t batch : {1, 16}) {
-      const std::vector<float> zeros = multiply({&type, bytes.data(), type.interleave, 0}, x.data(), batch, 1);
-      check(std::all_of(zeros.begin(), zeros.end(), [](float y) { return y == 0; }), "K = 0 does not give zeros");
+      const std::vector<float> zeros =
+          multiply({&type, bytes.data(), type.interleave, 0}, x.data(), batch, 1);
+      check(std::all_of(zeros.begin(), zeros.end(), [](float y) { return y == 0; }),
+            "K = 0 does not give zeros");
     }
   }
 }
@@ -572,12 +601,13 @@ void run_threads(const Type& type, const std::vector<std::string>& isas) {
   const Matrix part = make_matrix(type, few, k, Content::kRandom);
   const std::vector<float> x = make_activations(43, k);
   for (const int64_t batch : quick ? std::vector<int64_t>{3, 43} : std::vector<int64_t>{1, 3, 43}) {
-    // The pool gives a thread at least 2^18 multiply-adds.
+    // A thread gets at least 2^18 multiply-adds.
     const int64_t copies = ((8 << 18) / (k * batch) + few - 1) / few;
     const size_t size = part.bytes.size();
     std::vector<uint8_t> bytes(static_cast<size_t>(iqk::matrix_bytes(type, few * copies, k)), 0x3b);
     for (int64_t i = 0; i < copies; ++i)
-      std::memcpy(bytes.data() + static_cast<size_t>(i * few * iqk::row_bytes(type, k)), part.bytes.data(), size);
+      std::memcpy(bytes.data() + static_cast<size_t>(i * few * iqk::row_bytes(type, k)), part.bytes.data(),
+                  size);
     const iqk::Weights w{&type, bytes.data(), few * copies, k};
     for (const std::string& isa : isas) {
       if (quick && isa == "scalar") continue;
@@ -585,9 +615,10 @@ void run_threads(const Type& type, const std::vector<std::string>& isas) {
       set_context("%s %s: threads, batch %d", type.name, isa.c_str(), static_cast<int>(batch));
       check(iqk::plan(w, batch, 7).threads == 7, "takes %d of 7 threads", iqk::plan(w, batch, 7).threads);
       const std::vector<float> one = multiply(w, x.data(), batch, 1);
-      for (const int threads : {2, 3, 7}) {
+      for (const int threads : quick ? std::vector<int>{7} : std::vector<int>{2, 3, 7}) {
         const std::vector<float> more = multiply(w, x.data(), batch, threads);
-        check(std::memcmp(one.data(), more.data(), one.size() * sizeof(float)) == 0, "%d threads give other bits", threads);
+        check(std::memcmp(one.data(), more.data(), one.size() * sizeof(float)) == 0,
+              "%d threads give other bits", threads);
       }
     }
   }
@@ -634,13 +665,15 @@ void run_type(const Type& type, const std::vector<std::string>& isas) {
   for (const auto& [name, noise] : noises) {
     set_context("%s %s: all cases", type.name, name.c_str());
     const double limit = type.tier ? 1e-4 : 1e-10;  // int8 activations alone: 2.9e-5 on average
-    if (noise.normal.count >= 1000) check(noise.normal.mean() <= limit, "normalised error %.2e", noise.normal.mean());
-    if (noise.outlier.count >= 1000) check(noise.outlier.mean() <= 5 * limit, "with outliers %.2e", noise.outlier.mean());
+    if (noise.normal.count >= 256)
+      check(noise.normal.mean() <= limit, "normalised error %.2e", noise.normal.mean());
+    if (noise.outlier.count >= 256)
+      check(noise.outlier.mean() <= 5 * limit, "with outliers %.2e", noise.outlier.mean());
   }
   run_wild(type, isas);
   run_non_finite(type, isas);
   run_empty(type, isas);
-  run_threads(type, isas);
+  if (!quick || type.id % 8 == 0) run_threads(type, isas);
 }
 
 std::vector<std::string> split(const std::string& text) {
@@ -651,7 +684,8 @@ std::vector<std::string> split(const std::string& text) {
 }
 
 [[noreturn]] void refuse(const std::string& what) {
-  std::fprintf(stderr, "%s\nusage: kernels_test [--isa NAME] [--types A,B,..] [--quick] [DIRECTORY]\n", what.c_str());
+  std::fprintf(stderr, "%s\nusage: kernels_test [--isa NAME] [--types A,B,..] [--quick] [DIRECTORY]\n",
+               what.c_str());
   std::exit(2);
 }
 
@@ -662,18 +696,24 @@ int main(int count, char** arguments) {
   std::vector<std::string> isas = iqk::isas(), names, directories = {"tests/golden-flat", "/data"};
   for (int i = 1; i < count; ++i) {
     const std::string argument = arguments[i];
-    if (argument == "--quick") quick = true;
-    else if (argument == "--isa" && i + 1 < count) isas = split(arguments[++i]);
-    else if (argument == "--types" && i + 1 < count) names = split(arguments[++i]);
-    else if (argument[0] != '-') directories = {argument};
-    else refuse("unknown argument " + argument);
+    if (argument == "--quick")
+      quick = true;
+    else if (argument == "--isa" && i + 1 < count)
+      isas = split(arguments[++i]);
+    else if (argument == "--types" && i + 1 < count)
+      names = split(arguments[++i]);
+    else if (argument[0] != '-')
+      directories = {argument};
+    else
+      refuse("unknown argument " + argument);
   }
   for (const std::string& directory : directories)
     if (goldens.empty()) read_goldens(directory);
   std::string known;
   for (const std::string& isa : iqk::isas()) known += " " + isa;
   for (const std::string& isa : isas)
-    if ((known + " ").find(" " + isa + " ") == std::string::npos) refuse("this machine has" + known + ", not " + isa);
+    if ((known + " ").find(" " + isa + " ") == std::string::npos)
+      refuse("this machine has" + known + ", not " + isa);
 
   std::printf("%s; instruction sets:", iqk::cpu_name().c_str());
   for (const std::string& isa : isas) std::printf(" %s", isa.c_str());

@@ -1,7 +1,8 @@
 // Compares every operation of an instruction set's vocabulary with its definition, cpp/iqk/isa/generic.h.
 // Build with
 //   -DIQK_VOCABULARY='"iqk/isa/avx2.h"' -DIQK_NS=iqk::avx2
-// Prints the operations that failed and "N passed, M failed"; returns 0 if none did, 77 where the CPU lacks the set.
+// Prints the operations that failed and "N passed, M failed"; returns 0 if none did, 77 where the CPU lacks
+// the set.
 //
 // Inputs end in front of an inaccessible page or begin behind one, so that reads outside of them fault, or
 // are unaligned.

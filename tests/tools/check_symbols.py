@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
 """Check that objects of different instruction sets share no weak symbol.
 
-check_symbols.py BUILD_DIRECTORY
+check_symbols.py [BUILD_DIRECTORY]
 
 Of two weak definitions of one symbol the linker keeps any, perhaps the one whose instructions the CPU lacks. The
-objects of an instruction set lie in CMakeFiles/iqk_<name>.dir of the build directory.
+objects of an instruction set lie in CMakeFiles/iqk_<name>.dir of the build directory: by default the last one that pip
+left in build/.
 """
 
 import subprocess
@@ -46,6 +47,9 @@ def main(build: Path) -> int:
 
 
 if __name__ == "__main__":
-    if len(sys.argv) != 2:
+    if len(sys.argv) > 2:
         sys.exit(__doc__)
-    sys.exit(main(Path(sys.argv[1])))
+    if len(sys.argv) == 2:
+        sys.exit(main(Path(sys.argv[1])))
+    builds = sorted(Path(__file__).parents[2].glob("build/cp*-linux*"), key=lambda path: path.stat().st_mtime)
+    sys.exit(main(builds[-1]) if builds else "FAILED: there is no build/cp*-linux*: run `pip wheel .` first")

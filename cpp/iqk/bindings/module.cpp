@@ -81,6 +81,7 @@ std::optional<std::string> text_or_none(const char* text) {
 }  // namespace
 
 NB_MODULE(_core, m) {
+  nb::set_leak_warnings(false);  // the library never prints, and objects alive at exit are no fault of it
   m.doc() =
       "The C++ core of iqkcpu. Its users are the modules beside it: checks and conversions happen there.";
   m.attr("version") = IQK_VERSION;
