@@ -38,6 +38,7 @@ struct Facts {
   static constexpr int kRows = Rows;                             // rows stored together
   static constexpr int kUnit = 256 / (Weights < 256 ? Weights : 256) * Bytes * Rows;  // bytes of 256 weights, all rows
   static constexpr bool kMinima = false;                         // `unpack` fills minimum
+  static constexpr int kLargest = 128;                           // magnitude of q
 };
 
 #define IQK_FORMAT(name, id, family, weights, bytes, header, rows, ...) \

@@ -6,16 +6,6 @@
 
 namespace IQK_NS {
 
-struct BytePattern {
-  alignas(64) uint8_t at[64];
-  constexpr operator const uint8_t*() const { return at; }
-};
-template <class F>
-static constexpr BytePattern byte_pattern(F f) {
-  BytePattern t{};
-  for (int i = 0; i < 64; ++i) t.at[i] = static_cast<uint8_t>(f(i / 16, i % 16));
-  return t;
-}
 // Indices for `lookup` of 16 bytes: 128 gives 0. Lane L has the groups 8 L .. 8 L + 7, one word or one byte each.
 static constexpr BytePattern kByteOfGroup = byte_pattern([](int lane, int y) { return y % 2 ? 128 : 2 * lane + y / 8; });
 static constexpr BytePattern kWordOfGroup = byte_pattern([](int lane, int y) { return 4 * lane + y / 8 * 2 + y % 2; });

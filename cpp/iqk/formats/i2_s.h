@@ -7,6 +7,7 @@
 namespace IQK_NS {
 
 struct I2_S : I2_S_facts {
+  static constexpr int kLargest = 2;
   static void unpack(In in, Unit& u) {
     const float c = read<float>(in.header);
     for (float& scale : u.scale) scale = c;

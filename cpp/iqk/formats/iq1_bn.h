@@ -7,6 +7,7 @@
 namespace IQK_NS {
 
 struct IQ1_BN : IQ1_BN_facts {
+  static constexpr int kLargest = 1;
   static void unpack(In in, Unit& u) {
     static constexpr int kPower[5] = {81, 27, 9, 3, 1};
     const float d = half(in.header);

@@ -6,12 +6,23 @@
 
 namespace IQK_NS {
 
-struct IQ2_K_R4 : Interleaved<IQ2_K_R4, IQ2_K, IQ2_K_R4_facts> {
+struct IQ2_K_R4 : Interleaved<IQ2_K_R4, IQ2_K, IQ2_K_R4_facts>, TileTrait<IQ2_K, PairTileOrder> {
   template <class Mover>
   static void map(Mover m, int row) {
     move_scale_and_shifts(m, row);
     move_numbers(m, 16, Fields<4>{4}, List<4>{16, 32, row, 4});
     move_codes(m, 8, BitPairs{12}, PairTile{48, row});
+  }
+
+  using Tile = PairRows;
+  IQK_INLINE TileGroup<Tile> open(In in) {
+    return {Tile(in.block + 48), row_numbers(four_bit_list(in.block + 16) - splat(8)), in.block,
+            load_shifts(in.block)};
+  }
+  template <class Put>
+  IQK_INLINE void codes(const TileRow<Bytes>& row, Put put) {
+    const Bytes levels = load_broadcast(kIq2Levels);
+    unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, bit_pair<decltype(v)::value>(row.codes))); });
   }
 };
 

@@ -6,6 +6,7 @@
 namespace IQK_NS {
 
 struct NVFP4 : NVFP4_facts {
+  static constexpr int kLargest = 12;
   static void unpack(In in, Unit& u) {
     for (int t = 0; t < 16; ++t) {
       const uint8_t* block = in.block + t / 4 * kBytes;

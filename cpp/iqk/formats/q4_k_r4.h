@@ -1,12 +1,12 @@
 // Q4_K_R4: four rows of Q4_K.
 #pragma once
 
-#include "iqk/formats/interleaved.h"
 #include "iqk/formats/q4_k.h"
+#include "iqk/formats/tiles.h"
 
 namespace IQK_NS {
 
-struct Q4_K_R4 : Interleaved<Q4_K_R4, Q4_K, Q4_K_R4_facts> {
+struct Q4_K_R4 : Interleaved<Q4_K_R4, Q4_K, Q4_K_R4_facts>, TileTrait<Q4_K, NibbleOrder> {
   template <class Mover>
   static void map(Mover m, int row) {
     map_scales(m, row);
@@ -29,6 +29,28 @@ struct Q4_K_R4 : Interleaved<Q4_K_R4, Q4_K, Q4_K_R4_facts> {
       m.bits(4 + b, 6, high, 4, 2);
       m.bits(8 + b, 6, high, 6, 2);
     }
+  }
+
+  using Tile = NibbleRows<>;
+  IQK_INLINE TileGroup<Tile> open(In in) {
+    return {Tile(in.block + 64), six_bit_numbers(in.block), in.block};
+  }
+  template <class Put>
+  IQK_INLINE void codes(const TileRow<TwoVectors>& row, Put put) {
+    put_nibbles(row.codes, put);
+  }
+
+  IQK_INLINE Floats<8> scales(const RowPlace& row) {
+    return floats_u8<8>(row.numbers) * splat_half<8>(row.d);
+  }
+  IQK_INLINE Floats<8> minima(const RowPlace& row) {
+    return floats_u8<8>(upper_half(row.numbers)) * (splat_half<8>(row.d + 8) * fsplat<8>(-1));
+  }
+
+  // The scales of the eight sub-blocks, then the minima.
+  IQK_INLINE Bytes six_bit_numbers(const uint8_t* block) {
+    const Bytes high = shr16_halves<0, 2>(load_broadcast(block + 16));
+    return row_numbers(four_bit_list(block + 32) | high_bits_in_turn(shl16<4>(high), high));
   }
 };
 

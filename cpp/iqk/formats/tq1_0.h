@@ -7,6 +7,7 @@
 namespace IQK_NS {
 
 struct TQ1_0 : TQ1_0_facts {
+  static constexpr int kLargest = 1;
   static void unpack(In in, Unit& u) {
     const float d = half(in.block + 52);
     for (float& scale : u.scale) scale = d;

@@ -8,6 +8,18 @@
 
 namespace IQK_NS {
 
+struct BytePattern {
+  alignas(64) uint8_t at[64];
+  constexpr operator const uint8_t*() const { return at; }
+};
+// Byte y of lane L is f(L, y).
+template <class F>
+static constexpr BytePattern byte_pattern(F f) {
+  BytePattern t{};
+  for (int i = 0; i < 64; ++i) t.at[i] = static_cast<uint8_t>(f(i / 16, i % 16));
+  return t;
+}
+
 IQK_INLINE Small upper_half(Small x) {
   return shuffle<8, 9, 10, 11, 12, 13, 14, 15, -1, -1, -1, -1, -1, -1, -1, -1>(x);
 }

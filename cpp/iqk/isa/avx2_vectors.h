@@ -15,6 +15,12 @@ IQK_INLINE __m256i two_lanes(const void* p, const void* q) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(small_load(p).v), small_load(q).v, 1);
 }
 IQK_INLINE Bytes load(const void* p) { return {load256(p), load256(static_cast<const uint8_t*>(p) + 32)}; }
+template <int K>
+IQK_INLINE Small lane(Bytes x) {
+  const __m256i half = K < 2 ? x.a : x.b;
+  if constexpr (K % 2 == 0) return {_mm256_castsi256_si128(half)};
+  else return {_mm256_extracti128_si256(half, 1)};
+}
 IQK_INLINE void store(void* p, Bytes x) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), x.a);
   _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, x.b);
@@ -23,6 +29,15 @@ IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
   return {two_lanes(p, p + stride), two_lanes(p + 2 * stride, p + 3 * stride)};
 }
 IQK_INLINE Bytes load_halves(const uint8_t* p, const uint8_t* q) { return {load256(p), load256(q)}; }
+IQK_INLINE Bytes load_lane_pairs(const uint8_t* p, const uint8_t* q) {
+  return {_mm256_broadcastsi128_si256(small_load(p).v), _mm256_broadcastsi128_si256(small_load(q).v)};
+}
+IQK_INLINE __m256i load_dword256(const uint8_t* p) {
+  int32_t x;
+  std::memcpy(&x, p, 4);
+  return _mm256_set1_epi32(x);
+}
+IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) { return {load_dword256(p), load_dword256(q)}; }
 IQK_INLINE Bytes load_broadcast(const void* p) {
   const __m256i x = _mm256_broadcastsi128_si256(small_load(p).v);
   return {x, x};

@@ -27,6 +27,10 @@ struct Bytes {
 };
 IQK_INLINE __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 IQK_INLINE Bytes load(const void* p) { return {_mm512_loadu_si512(p)}; }
+template <int K>
+IQK_INLINE Small lane(Bytes x) {
+  return {_mm512_extracti32x4_epi32(x.v, K)};
+}
 IQK_INLINE void store(void* p, Bytes x) { _mm512_storeu_si512(p, x.v); }
 IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
   __m512i x = _mm512_castsi128_si512(small_load(p).v);
@@ -42,6 +46,16 @@ IQK_INLINE Bytes join_lanes(__m128i a, __m128i b, __m128i c, __m128i d) {
 }
 IQK_INLINE Bytes load_halves(const uint8_t* p, const uint8_t* q) {
   return {_mm512_inserti64x4(_mm512_castsi256_si512(load256(p)), load256(q), 1)};
+}
+IQK_INLINE Bytes load_lane_pairs(const uint8_t* p, const uint8_t* q) {
+  const __m256i lower = _mm256_broadcastsi128_si256(small_load(p).v);
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(lower), _mm256_broadcastsi128_si256(small_load(q).v), 1)};
+}
+IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) {
+  int32_t lower, upper;
+  std::memcpy(&lower, p, 4);
+  std::memcpy(&upper, q, 4);
+  return {_mm512_mask_set1_epi32(_mm512_set1_epi32(lower), 0xff00, upper)};
 }
 IQK_INLINE Bytes load_broadcast(const void* p) { return {_mm512_broadcast_i32x4(small_load(p).v)}; }
 IQK_INLINE Bytes splat(int x) { return {_mm512_set1_epi8(static_cast<char>(x))}; }

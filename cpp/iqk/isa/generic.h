@@ -49,6 +49,14 @@ IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
 IQK_INLINE Bytes load_halves(const uint8_t* p, const uint8_t* q) {
   return each_byte([&](int i) { return i < 32 ? p[i] : q[i - 32]; });
 }
+// 16 bytes at p in lanes 0 and 1, 16 bytes at q in lanes 2 and 3.
+IQK_INLINE Bytes load_lane_pairs(const uint8_t* p, const uint8_t* q) {
+  return each_byte([&](int i) { return (i < 32 ? p : q)[i % 16]; });
+}
+// Four bytes at p in all dwords of lanes 0 and 1, four bytes at q in those of lanes 2 and 3.
+IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) {
+  return each_byte([&](int i) { return (i < 32 ? p : q)[i % 4]; });
+}
 // The same 16 bytes in all lanes.
 IQK_INLINE Bytes load_broadcast(const void* p) {
   return each_byte([&](int i) { return static_cast<const uint8_t*>(p)[i % 16]; });
@@ -217,6 +225,11 @@ IQK_INLINE Small small_load4(const void* p) {
   Small r{};
   std::memcpy(r.at, p, 4);
   return r;
+}
+// Lane K of a vector.
+template <int K>
+IQK_INLINE Small lane(Bytes x) {
+  return small_load(x.at + 16 * K);
 }
 IQK_INLINE void small_store(void* p, Small x) { std::memcpy(p, x.at, 16); }
 IQK_INLINE Small small_splat(int x) {

@@ -72,6 +72,15 @@ IQK_INLINE void store(void* p, Bytes x) {
 IQK_INLINE Bytes load_halves(const uint8_t* p, const uint8_t* q) {
   return {vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(q), vld1q_u8(q + 16)};
 }
+IQK_INLINE Bytes load_lane_pairs(const uint8_t* p, const uint8_t* q) {
+  const uint8x16_t lower = vld1q_u8(p), upper = vld1q_u8(q);
+  return {lower, lower, upper, upper};
+}
+IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) {
+  const uint8x16_t lower = as_bytes(vdupq_n_u32(read_at<uint32_t>(p)));
+  const uint8x16_t upper = as_bytes(vdupq_n_u32(read_at<uint32_t>(q)));
+  return {lower, lower, upper, upper};
+}
 IQK_INLINE Bytes load_broadcast(const void* p) {
   const uint8x16_t x = vld1q_u8(static_cast<const uint8_t*>(p));
   return {x, x, x, x};
@@ -233,6 +242,10 @@ IQK_INLINE Small small_load8(const void* p) {
   return {vcombine_u8(vld1_u8(static_cast<const uint8_t*>(p)), vdup_n_u8(0))};
 }
 IQK_INLINE Small small_load4(const void* p) { return {as_bytes(uint32x4_t{read_at<uint32_t>(p), 0, 0, 0})}; }
+template <int K>
+IQK_INLINE Small lane(Bytes x) {
+  return {K == 0 ? x.a : K == 1 ? x.b : K == 2 ? x.c : x.d};
+}
 IQK_INLINE void small_store(void* p, Small x) { vst1q_u8(static_cast<uint8_t*>(p), x.v); }
 IQK_INLINE Small small_splat(int x) { return {vdupq_n_u8(static_cast<uint8_t>(x))}; }
 IQK_INLINE Small small_splat32(uint32_t x) { return {as_bytes(vdupq_n_u32(x))}; }

@@ -16,6 +16,14 @@ constexpr int neighbours() {
   return 8;
 }
 
+// Element A four times, then element B.
+template <int A, int B>
+IQK_INLINE Floats<8> two_of(const float* x) {
+  if constexpr (A == B) return fsplat<8>(x[A]);
+  const float both[8] = {x[A], x[A], x[A], x[A], x[B], x[B], x[B], x[B]};
+  return fload<8>(both);
+}
+
 template <class F, class State>
 IQK_INLINE void decode_state(const State& state, float row_scale, float* y) {
   using D = Derived<F>;
@@ -34,13 +42,12 @@ IQK_INLINE void decode_state(const State& state, float row_scale, float* y) {
     unroll<8>([&](auto chunk) IQK_LAMBDA {
       constexpr int kAt = F::order(decltype(v)::value, 8 * decltype(chunk)::value);
       constexpr int kSecond = F::order(decltype(v)::value, 8 * decltype(chunk)::value + 4);
-      constexpr int kGroup = kAt / D::kGroup;
-      static_assert(kSecond / D::kGroup == kGroup, "eight codes of two scales");
+      constexpr int kGroup = kAt / D::kGroup, kNext = kSecond / D::kGroup;
       const Small eight = small_load8(codes + 64 * v + 8 * chunk);
       Floats<8> q = kUnsigned ? floats_u8<8>(eight) : floats_i8<8>(eight);
-      if constexpr (D::kBias != 0 || F::kShift != 0) q = q + fsplat<8>(values[kGroup]);
-      Floats<8> x = fsplat<8>(scales[kGroup]) * q;
-      if constexpr (F::kVectorMinima) x = x + fsplat<8>(minima[kGroup]);
+      if constexpr (D::kBias != 0 || F::kShift != 0) q = q + two_of<kGroup, kNext>(values);
+      Floats<8> x = two_of<kGroup, kNext>(scales) * q;
+      if constexpr (F::kVectorMinima) x = x + two_of<kGroup, kNext>(minima);
       if constexpr (kRun == 8) {
         fstore(y + kAt, x);
       } else {
@@ -65,7 +72,7 @@ void decode_vectors(const DecodeArgs& a) {
     for (int64_t u = 0; u < units; ++u) {
       In in{u < w.full_units ? place.units + u * F::kUnit : tail, place.header, 0, index};
       if constexpr (F::kIndexWords != 0) F::indices(in, index);
-      const auto shared = F::open(in);
+      auto shared = F::open(in);
       unroll<F::kRows>([&](auto r) IQK_LAMBDA {
         const float row_scale = F::row_scale(In{place.units, place.header, r, nullptr});
         float* y = a.out + (group * F::kRows + r) * a.k + 256 * u;

@@ -71,7 +71,8 @@ IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const ui
           F::indices(In{unit_at(u + i), place.header, 0, nullptr}, index + i * F::kIndexWords);
     }
     const In in{unit_at(u), place.header, 0, index + (F::kIndexWords ? u % kIndexUnits * F::kIndexWords : 0)};
-    const auto shared = F::open(in);
+    // Not const: GCC would keep it in memory and copy it in small pieces.
+    auto shared = F::open(in);
     const uint8_t* act = g.activations + u * C * D::kActUnit;
     if constexpr (R == 1) add_unit<F, C>(F::row(shared, from), act, sums[0]);
     else unroll<R>([&](auto r) IQK_LAMBDA { add_unit<F, C>(F::row(shared, r), act, sums[r]); });

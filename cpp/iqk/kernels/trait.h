@@ -34,12 +34,13 @@ struct VectorDefaults {
   IQK_INLINE float row_scale(In) { return 1.0f; }
 };
 
-// Any format through its plain decoder: codes in natural order, a scale and a minimum per 16.
+// Any format through its plain decoder: codes in natural order, a scale and a minimum per 16. Small codes get an offset
+// of their own: that of signed codes, 128, would cost them digits when it cancels.
 template <class F>
 struct Natural : F {
   static constexpr bool kVector = true;
-  static constexpr int kMax = 0, kAccumulators = 4, kScales = 16, kIndexWords = 0;
-  static constexpr float kOffset = 0, kShift = 0;
+  static constexpr int kMax = F::kLargest <= 63 ? 2 * F::kLargest : 0, kAccumulators = 4, kScales = 16, kIndexWords = 0;
+  static constexpr float kOffset = kMax / 2, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true;
   static constexpr int order(int v, int x) { return 64 * v + x; }
   static constexpr int accumulator(int v) { return v; }
@@ -53,7 +54,11 @@ struct Natural : F {
   IQK_INLINE float row_scale(In) { return 1.0f; }
   template <class Put>
   IQK_INLINE void codes(const Unit& u, Put put) {
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, signed_codes(load(u.q + 64 * v))); });
+    unroll<4>([&](auto v) IQK_LAMBDA {
+      const Bytes q = load(u.q + 64 * v);
+      if constexpr (kMax == 0) put(v, signed_codes(q));
+      else put(v, q + splat(kMax / 2));
+    });
   }
   IQK_INLINE Floats<16> scales(const Unit& u) { return fload<16>(u.scale); }
   IQK_INLINE Floats<16> minima(const Unit& u) { return fload<16>(u.minimum); }

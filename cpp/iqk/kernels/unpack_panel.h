@@ -24,9 +24,10 @@ IQK_INLINE void decode_group(const UnpackArgs& a, int64_t group, uint8_t* codes,
     for (int u = 0; u < a.units; ++u)
       F::indices(In{unit_at(u), place.header, 0, nullptr}, index + u * F::kIndexWords);
   for (int u = 0; u < a.units; ++u) {
-    const auto shared = F::open(In{unit_at(u), place.header, 0, index + u * F::kIndexWords});
+    // Not const, nor the state: GCC would keep it in memory and copy it in small pieces.
+    auto shared = F::open(In{unit_at(u), place.header, 0, index + u * F::kIndexWords});
     const auto one_row = [&](auto r) IQK_LAMBDA {
-      const auto state = F::row(shared, r);
+      auto state = F::row(shared, r);
       F::codes(state, [&](auto v, Bytes x) IQK_LAMBDA { store(codes + r * 512 + u * 256 + 64 * v, x); });
       Floats<S> s = F::scales(state);
       Floats<S> t = fsplat<S>(0.0f);
