@@ -37,14 +37,15 @@ def errors(a: Array, decoded: Array, importance: Array | None = None) -> NDArray
     w = np.ones(a.shape[1]) if importance is None else importance.astype(np.float64)
     x, y = a.astype(np.float64), decoded.astype(np.float64)
     norm = (w * x**2).sum(1)
-    return (w * (x - y) ** 2).sum(1) / np.where(norm > 0, norm, 1)
+    relative: NDArray[np.float64] = (w * (x - y) ** 2).sum(1) / np.where(norm > 0, norm, 1)
+    return relative
 
 
 # ---- The rules that all programs share --------------------------------------------------------------------------
 
 
 def split_nibbles(codes: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    return codes[:, :16] & 15 | (codes[:, 16:] & 15) << 4
+    return np.asarray(codes[:, :16] & 15 | (codes[:, 16:] & 15) << 4, np.uint8)
 
 
 def halves(d: Array) -> NDArray[np.uint8]:
@@ -52,7 +53,7 @@ def halves(d: Array) -> NDArray[np.uint8]:
 
 
 def inverse(d: Array) -> Array:
-    return np.where(d == 0, np.float32(0), np.float32(1) / np.where(d == 0, np.float32(1), d)).astype(np.float32)
+    return np.asarray(np.where(d == 0, np.float32(0), np.float32(1) / np.where(d == 0, np.float32(1), d)), np.float32)
 
 
 def signed_rule(x: Array, lowest: int) -> list[NDArray[np.uint8]]:

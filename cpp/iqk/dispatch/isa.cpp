@@ -21,7 +21,7 @@ std::vector<Isa> find_isas() {
   static_cast<void>(cpu);
   std::vector<Isa> found;
   const auto add = [&](const char* name, const IsaKernels& kernels, bool usable) {
-    if (!usable) return;
+    if (!usable || kernels.families_count == 0) return;  // none: a set left out of this build
     if (!found.empty() && std::strcmp(found.back().name, name) == 0) found.pop_back();
     Isa isa{name, &kernels, {}};
     for (int family = 0; family < kernels.families_count; ++family)
