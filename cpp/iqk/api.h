@@ -1,5 +1,6 @@
-// All that the binding may call. Plain data in, plain data out; errors are std exceptions (errors.h) thrown before
-// any byte of output is written. Pointers need no alignment. Every function may be called from several threads.
+// All that the binding may call. Plain data in, plain data out; errors are std exceptions (errors.h) thrown
+// before any byte of output is written. Pointers need no alignment. Every function may be called from several
+// threads.
 #pragma once
 
 #include <cstdint>
@@ -10,24 +11,25 @@
 
 namespace iqk {
 
-// ---- Types --------------------------------------------------------------------------------------------------
+// ---- Types
+// --------------------------------------------------------------------------------------------------
 
 struct Type {
   const char* name;
   int id;  // GGUF type id
   const char* family;
-  int block_weights;  // weights per block
-  int block_bytes;    // bytes per block and row
-  int header_bytes;   // bytes before the blocks of a row
-  int interleave;     // rows stored together
+  int block_weights;     // weights per block
+  int block_bytes;       // bytes per block and row
+  int header_bytes;      // bytes before the blocks of a row
+  int interleave;        // rows stored together
   const char* base;      // what it was repacked from, or nullptr
   const char* repacked;  // what it repacks to, or nullptr
   const char* tier;      // panel tier: "Q8_K_R8", "Q8_0_R8", "Q8_1", or nullptr (float types)
 };
 
-const std::vector<Type>& types();                     // the table, in its order
-const Type* find_type(int id);                        // nullptr when unknown
-int64_t row_bytes(const Type& type, int64_t k);       // throws BadShape when the block does not divide k
+const std::vector<Type>& types();                // the table, in its order
+const Type* find_type(int id);                   // nullptr when unknown
+int64_t row_bytes(const Type& type, int64_t k);  // throws BadShape when the block does not divide k
 int64_t matrix_bytes(const Type& type, int64_t rows, int64_t k);  // one matrix; throws BadShape
 bool can_multiply(const Type& type);
 bool can_quantize(const Type& type);
@@ -40,26 +42,30 @@ struct Weights {
   int64_t k;
 };
 
-// ---- Instruction sets ---------------------------------------------------------------------------------------
+// ---- Instruction sets
+// ---------------------------------------------------------------------------------------
 
-std::vector<std::string> isas();      // usable on this machine, best last
-std::string isa();                    // the one in use: IQKCPU_ISA, else the best
-void use_isa(const std::string& name);  // throws BadIsa
+std::vector<std::string> isas();               // usable on this machine, best last
+std::string isa();                             // the one in use: IQKCPU_ISA, else the best
+void use_isa(const std::string& name);         // throws BadIsa
 std::vector<std::string> cpu_feature_names();  // features found, in the spelling of /proc/cpuinfo
 std::string cpu_name();
 
 int default_threads();
 
-// ---- Work ---------------------------------------------------------------------------------------------------
+// ---- Work
+// ---------------------------------------------------------------------------------------------------
 
-// out[b][r] = sum over k of w[r][k] * x[b][k]; x is [batch][k], out is [batch][rows], both contiguous float32.
+// out[b][r] = sum over k of w[r][k] * x[b][k]; x is [batch][k], out is [batch][rows], both contiguous
+// float32.
 void mul_mat(const Weights& w, const float* x, int64_t batch, float* out, int threads);
 
 // out[r][k], contiguous float32.
 void dequantize(const Weights& w, float* out, int threads);
 
-// a[rows][k] to `out` of matrix_bytes(type, rows, k) bytes. `imatrix`: k importances or nullptr. Throws BadValue naming
-// the first NaN or infinity. Rows are independent of each other, of the threads and of the instruction set.
+// a[rows][k] to `out` of matrix_bytes(type, rows, k) bytes. `imatrix`: k importances or nullptr. Throws
+// BadValue naming the first NaN or infinity. Rows are independent of each other, of the threads and of the
+// instruction set.
 void quantize(const Type& type, const float* a, int64_t rows, int64_t k, const float* imatrix, uint8_t* out,
               int threads);
 
@@ -74,15 +80,16 @@ struct Plan {
 };
 Plan plan(const Weights& w, int64_t batch, int threads);
 
-// ---- The machine's limits, measured now (a few ms to 100 ms each) ----------------------------------------------
+// ---- The machine's limits, measured now (a few ms to 100 ms each)
+// ----------------------------------------------
 
 struct Peaks {
-  double int8_gops;    // the ISA's int8 multiply-add instruction(s), one thread, 2 operations per multiply-add
+  double int8_gops;  // the ISA's int8 multiply-add instruction(s), one thread, 2 operations per multiply-add
   double float_gflops;  // fused multiply-add, one thread
-  double read_gbs;     // memory read, working set beyond the last-level cache, `threads` threads
+  double read_gbs;      // memory read, working set beyond the last-level cache, `threads` threads
   double write_gbs;
-  double copy_gbs;     // bytes read plus bytes written
-  double ghz;          // a chain of dependent adds
+  double copy_gbs;               // bytes read plus bytes written
+  double ghz;                    // a chain of dependent adds
   std::string int8_instruction;  // e.g. "vpdpbusd zmm"
 };
 Peaks measure_peaks(int threads);

@@ -20,7 +20,8 @@ Group group_of(const int8_t* codes, const float* scales, int g, int groups) {
 
 }  // namespace
 
-void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns, uint8_t* to) {
+void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns,
+               uint8_t* to) {
   for (int c = 0; c < columns; ++c, to += order.gemv_unit()) {
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
@@ -35,8 +36,8 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
   }
 }
 
-void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns, int valid,
-                uint8_t* to) {
+void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns,
+                int valid, uint8_t* to) {
   const int groups = order.scales;
   if (valid < columns) std::memset(to, 0, static_cast<size_t>(order.panel_unit(columns)));
   uint8_t* numbers = to + columns * 64 * 4;

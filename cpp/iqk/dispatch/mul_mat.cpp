@@ -13,7 +13,8 @@ namespace iqk {
 
 namespace {
 
-// Scratch memory of a calling thread, for itself and its workers: kept, so that a product in a loop does not allocate.
+// Scratch memory of a calling thread, for itself and its workers: kept, so that a product in a loop does not
+// allocate.
 struct Scratch {
   AlignedBuffer codes, scales, packed, tile;
 };
@@ -42,7 +43,8 @@ GroupWalk from_group(const GroupWalk& walk, int64_t group) {
 // Rows of a tile: some for every thread many times over, and about `bytes` of weights.
 int64_t tile_groups(const Product& p, int64_t groups, int64_t bytes) {
   const int64_t by_size = std::max<int64_t>(1, bytes / std::max<ptrdiff_t>(1, p.walk.group_bytes));
-  const int64_t by_threads = p.choice.threads == 1 ? groups : (groups + 16 * p.choice.threads - 1) / (16 * p.choice.threads);
+  const int64_t by_threads =
+      p.choice.threads == 1 ? groups : (groups + 16 * p.choice.threads - 1) / (16 * p.choice.threads);
   return std::max<int64_t>(1, std::min(by_size, by_threads));
 }
 
@@ -56,7 +58,8 @@ bool quantize_columns(Product& p, Scratch& s, std::unique_ptr<bool[]>& finite) {
   const auto quantize = p.choice.isa->kernels->quantize;
   bool* flags = finite.get();
   parallel_for(p.batch * p.w.k < (1 << 15) ? 1 : p.choice.threads, p.batch, [&](int64_t column, int) {
-    flags[column] = quantize({p.x + column * p.w.k, p.w.k, codes + column * units * 256, scales + column * units * 8});
+    flags[column] =
+        quantize({p.x + column * p.w.k, p.w.k, codes + column * units * 256, scales + column * units * 8});
   });
   return std::all_of(flags, flags + p.batch, [](bool f) { return f; });
 }
@@ -122,7 +125,7 @@ std::vector<ColumnTile> cut_columns(const PanelKernels& kernels, const Activatio
   return tiles;
 }
 
-constexpr int kPanelUnits = 2;       // of one tile of weights: 512 columns
+constexpr int kPanelUnits = 2;        // of one tile of weights: 512 columns
 constexpr int64_t kPanelBatch = 576;  // columns of x per pass: their sums stay in the second-level cache
 
 void run_panel(const Product& p, Scratch& s) {
@@ -137,7 +140,8 @@ void run_panel(const Product& p, Scratch& s) {
     const ColumnTile& tile = tiles[static_cast<size_t>(t)];
     for (int64_t u = 0; u < units; ++u)
       pack_panel(p.activations, f.order, u, tile.first, tile.columns, tile.valid,
-                 packed + tile.offset + static_cast<size_t>(u) * static_cast<size_t>(f.order.panel_unit(tile.columns)));
+                 packed + tile.offset +
+                     static_cast<size_t>(u) * static_cast<size_t>(f.order.panel_unit(tile.columns)));
   });
 
   const int64_t per_pass = kPanelBatch / f.panel->columns[0];
@@ -164,7 +168,8 @@ void run_panel(const Product& p, Scratch& s) {
       float* to = out;
       for (int64_t t = first; t < end; ++t) {
         const ColumnTile& tile = tiles[static_cast<size_t>(t)];
-        const uint8_t* x = packed + tile.offset + static_cast<size_t>(u) * static_cast<size_t>(f.order.panel_unit(tile.columns));
+        const uint8_t* x = packed + tile.offset +
+                           static_cast<size_t>(u) * static_cast<size_t>(f.order.panel_unit(tile.columns));
         f.panel->run[tile.width]({memory, numbers, numbers + scales, x, count, to});
         to += floats * static_cast<size_t>(tile.columns);
       }
@@ -196,8 +201,9 @@ void run_float_gemv(const Product& p, Scratch& s) {
   const float* x = padded_columns(p, s, stride);
   parallel_for(p.choice.threads, (p.w.rows + step - 1) / step, [&](int64_t tile, int) {
     const int64_t row = tile * step;
-    p.choice.format->float_gemv({p.walk.data + row * p.walk.group_bytes, p.walk.group_bytes, std::min(step, p.w.rows - row),
-                                 p.w.k, x, stride, p.batch, p.out + row, p.w.rows});
+    p.choice.format->float_gemv({p.walk.data + row * p.walk.group_bytes, p.walk.group_bytes,
+                                 std::min(step, p.w.rows - row), p.w.k, x, stride, p.batch, p.out + row,
+                                 p.w.rows});
   });
 }
 
@@ -217,14 +223,15 @@ void run_float_panel(const Product& p, Scratch& s) {
   float* workers = s.tile.reserve_array<float>(static_cast<size_t>(sums * p.choice.threads));
   parallel_for(p.choice.threads, (p.w.rows + 15) / 16, [&](int64_t tile, int worker) {
     const int64_t row = tile * 16;
-    p.choice.format->float_panel({p.walk.data + row / p.w.type->interleave * p.walk.group_bytes, p.walk.group_bytes,
-                                  std::min<int64_t>(16, p.w.rows - row), p.w.k, nullptr, 0, p.batch, p.out + row, p.w.rows},
-                                 packed, workers + sums * worker);
+    p.choice.format->float_panel(
+        {p.walk.data + row / p.w.type->interleave * p.walk.group_bytes, p.walk.group_bytes,
+         std::min<int64_t>(16, p.w.rows - row), p.w.k, nullptr, 0, p.batch, p.out + row, p.w.rows},
+        packed, workers + sums * worker);
   });
 }
 
-// Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a NaN or an
-// infinity, which int8 cannot hold.
+// Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a NaN
+// or an infinity, which int8 cannot hold.
 void run_decoded(const Product& p, Scratch& s, const bool* skip) {
   const int rows = p.w.type->interleave;
   float* workers = s.tile.reserve_array<float>(static_cast<size_t>(rows * p.w.k * p.choice.threads));
@@ -236,7 +243,8 @@ void run_decoded(const Product& p, Scratch& s, const bool* skip) {
       const float* x = p.x + c * p.w.k;
       for (int r = 0; r < rows; ++r) {
         double total = 0;
-        for (int64_t i = 0; i < p.w.k; ++i) total += static_cast<double>(decoded[r * p.w.k + i]) * static_cast<double>(x[i]);
+        for (int64_t i = 0; i < p.w.k; ++i)
+          total += static_cast<double>(decoded[r * p.w.k + i]) * static_cast<double>(x[i]);
         p.out[c * p.w.rows + group * rows + r] = static_cast<float>(total);
       }
     }
@@ -263,9 +271,12 @@ void mul_mat(const Weights& w, const float* x, int64_t batch, float* out, int th
   }
   std::unique_ptr<bool[]> finite;
   const bool all_finite = quantize_columns(p, s, finite);
-  if (p.choice.path == Path::kPlain) run_plain(p);
-  else if (p.choice.path == Path::kGemv) run_gemv(p, s);
-  else run_panel(p, s);
+  if (p.choice.path == Path::kPlain)
+    run_plain(p);
+  else if (p.choice.path == Path::kGemv)
+    run_gemv(p, s);
+  else
+    run_panel(p, s);
   if (!all_finite) run_decoded(p, s, finite.get());
 }
 
@@ -278,7 +289,8 @@ void dequantize(const Weights& w, float* out, int threads) {
   const int64_t groups = w.rows / rows, step = std::max<int64_t>(1, (1 << 15) / (rows * w.k));
   parallel_for(choice.threads, (groups + step - 1) / step, [&](int64_t tile, int) {
     const int64_t group = tile * step;
-    choice.format->decode({from_group(walk, group), std::min(step, groups - group), w.k, out + group * rows * w.k});
+    choice.format->decode(
+        {from_group(walk, group), std::min(step, groups - group), w.k, out + group * rows * w.k});
   });
 }
 

@@ -78,7 +78,8 @@ Peaks measure_peaks(int threads) {
   peaks.ghz = clock_ghz();
 
   // Twice the last-level cache, at least 64 MiB, in pieces for the threads.
-  const size_t bytes = static_cast<size_t>(std::max<int64_t>(64 << 20, 2 * cache_sizes().l3)), piece = 1 << 20;
+  const size_t bytes = static_cast<size_t>(std::max<int64_t>(64 << 20, 2 * cache_sizes().l3)),
+               piece = 1 << 20;
   const int64_t pieces = static_cast<int64_t>(bytes / piece);
   AlignedBuffer from(bytes), to(bytes);
   uint8_t *source = static_cast<uint8_t*>(from.data()), *target = static_cast<uint8_t*>(to.data());
@@ -86,7 +87,9 @@ Peaks measure_peaks(int threads) {
   std::memset(target, 2, bytes);
   volatile uint64_t sink = 0;
   const auto run = [&](auto&& body) {
-    return best_time(6, [&] { parallel_for(threads, pieces, [&](int64_t i, int) { body(static_cast<size_t>(i) * piece); }); });
+    return best_time(6, [&] {
+      parallel_for(threads, pieces, [&](int64_t i, int) { body(static_cast<size_t>(i) * piece); });
+    });
   };
   const double gigabytes = static_cast<double>(bytes) * 1e-9;
   peaks.read_gbs = gigabytes / run([&](size_t at) {

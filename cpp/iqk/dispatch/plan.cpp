@@ -32,18 +32,21 @@ Choice choose(const Weights& w, int64_t batch, int threads) {
   return {&isa, &format, choose_path(w, batch, isa, format), std::min(threads, limit)};
 }
 
-
 Plan plan(const Weights& w, int64_t batch, int threads) {
   const Choice choice = choose(w, batch, threads);
   const FormatKernels& format = *choice.format;
-  const std::string name = w.type->name, per = std::to_string(format.order.scales ? 256 / format.order.scales : 32);
+  const std::string name = w.type->name,
+                    per = std::to_string(format.order.scales ? 256 / format.order.scales : 32);
   Plan p{};
   p.isa = choice.isa->name;
   p.threads = choice.threads;
   p.weights = name;
-  p.threshold = choice.path == Path::kPlain || choice.path == Path::kFloatPlain ? 0 : choice.isa->threshold(*w.type);
-  const std::string below = "batch " + std::to_string(batch) + " is below the threshold of " + std::to_string(p.threshold),
-                    above = "batch " + std::to_string(batch) + " reaches the threshold of " + std::to_string(p.threshold);
+  p.threshold =
+      choice.path == Path::kPlain || choice.path == Path::kFloatPlain ? 0 : choice.isa->threshold(*w.type);
+  const std::string below = "batch " + std::to_string(batch) + " is below the threshold of " +
+                            std::to_string(p.threshold),
+                    above = "batch " + std::to_string(batch) + " reaches the threshold of " +
+                            std::to_string(p.threshold);
   const std::string integers = "int8, one float32 scale per 32";
   switch (choice.path) {
     case Path::kNone:
@@ -65,16 +68,21 @@ Plan plan(const Weights& w, int64_t batch, int threads) {
       p.kernel = "panel";
       p.weights = w.type->tier;
       p.activations = integers;
-      p.why = above + ": " + name + " is unpacked to an int8 panel of tier " + w.type->tier + ", exact, one float32 scale" +
-              (format.order.terms ? " and offset" : "") + " per " + per + " weights";
+      p.why = above + ": " + name + " is unpacked to an int8 panel of tier " + w.type->tier +
+              ", exact, one float32 scale" + (format.order.terms ? " and offset" : "") + " per " + per +
+              " weights";
       break;
     case Path::kFloatPlain:
     case Path::kFloatGemv:
     case Path::kFloatPanel:
-      p.kernel = choice.path == Path::kFloatPanel ? "float_panel" : choice.path == Path::kFloatGemv ? "float_gemv" : "plain";
+      p.kernel = choice.path == Path::kFloatPanel  ? "float_panel"
+                 : choice.path == Path::kFloatGemv ? "float_gemv"
+                                                   : "plain";
       p.activations = "float32";
       p.why = name + " is multiplied in float32" +
-              (choice.path == Path::kFloatGemv ? "; " + below : choice.path == Path::kFloatPanel ? "; " + above : "");
+              (choice.path == Path::kFloatGemv    ? "; " + below
+               : choice.path == Path::kFloatPanel ? "; " + above
+                                                  : "");
       break;
   }
   return p;

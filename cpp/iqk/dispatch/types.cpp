@@ -44,8 +44,8 @@ PanelThresholds panel_thresholds(const Type& type) {
 int64_t row_bytes(const Type& type, int64_t k) {
   const int64_t block = type.id == kBf16R16 ? 2 : type.block_weights;
   if (k < 0 || k % block != 0)
-    throw BadShape("K = " + std::to_string(k) + " is not a multiple of the block of " + std::to_string(block) +
-                   " weights of " + type.name);
+    throw BadShape("K = " + std::to_string(k) + " is not a multiple of the block of " +
+                   std::to_string(block) + " weights of " + type.name);
   const int64_t blocks = k / type.block_weights;
   if (blocks > (INT64_MAX - type.header_bytes) / type.block_bytes)
     throw BadShape("K = " + std::to_string(k) + " is too large");
@@ -54,8 +54,8 @@ int64_t row_bytes(const Type& type, int64_t k) {
 
 int64_t matrix_bytes(const Type& type, int64_t rows, int64_t k) {
   if (rows < 0 || rows % type.interleave != 0)
-    throw BadShape(std::to_string(rows) + " rows are not a multiple of the " + std::to_string(type.interleave) +
-                   " that " + type.name + " stores together");
+    throw BadShape(std::to_string(rows) + " rows are not a multiple of the " +
+                   std::to_string(type.interleave) + " that " + type.name + " stores together");
   const int64_t row = row_bytes(type, k), tail = type.id == kI2S ? kI2STail : 0;
   if (row != 0 && rows > (INT64_MAX - tail) / row)
     throw BadShape(std::to_string(rows) + " rows of " + std::to_string(row) + " bytes are too large");

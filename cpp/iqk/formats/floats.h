@@ -25,7 +25,8 @@ struct BF16 : BF16_facts {
 // Sixteen rows: 64 bytes are two columns of all of them.
 struct BF16_R16 : BF16_R16_facts {
   static void decode(In in, float* y) {
-    for (int i = 0; i < 256; ++i) y[i] = bf16_to_fp32(read<uint16_t>(in.block + 64 * (i / 2) + 4 * in.row + i % 2 * 2));
+    for (int i = 0; i < 256; ++i)
+      y[i] = bf16_to_fp32(read<uint16_t>(in.block + 64 * (i / 2) + 4 * in.row + i % 2 * 2));
   }
   template <class Mover>
   static void map(Mover m, int row) {

@@ -17,8 +17,9 @@ struct In {
   const uint16_t* index = nullptr;  // codebook indices of the unit, from the trait's first pass
 };
 
-// 256 decoded weights in their natural order: weight i is scale[i / 16] * q[i] + minimum[i / 16], each operation
-// rounded to float32. The plain definition of a format: `unpack` fills one, everything else is tested against it.
+// 256 decoded weights in their natural order: weight i is scale[i / 16] * q[i] + minimum[i / 16], each
+// operation rounded to float32. The plain definition of a format: `unpack` fills one, everything else is
+// tested against it.
 struct Unit {
   alignas(64) int8_t q[256];
   float scale[16];
@@ -28,17 +29,19 @@ struct Unit {
 // Facts of the table, and what a trait may leave unsaid.
 //
 // Every format has
-//   unpack(In, Unit&)    the plain decoder: portable, no vocabulary; fills q and scale (and minimum when kMinima)
+//   unpack(In, Unit&)    the plain decoder: portable, no vocabulary; fills q and scale (and minimum when
+//   kMinima)
 // and, where it has vector code, the members of the trait described in kernels/trait.h.
 template <int Weights, int Bytes, int Header, int Rows>
 struct Facts {
-  static constexpr int kWeights = Weights;                       // per block
-  static constexpr int kBytes = Bytes;                           // per block and row
-  static constexpr int kHeader = Header;                         // bytes before the blocks, per row
-  static constexpr int kRows = Rows;                             // rows stored together
-  static constexpr int kUnit = 256 / (Weights < 256 ? Weights : 256) * Bytes * Rows;  // bytes of 256 weights, all rows
-  static constexpr bool kMinima = false;                         // `unpack` fills minimum
-  static constexpr int kLargest = 128;                           // magnitude of q
+  static constexpr int kWeights = Weights;  // per block
+  static constexpr int kBytes = Bytes;      // per block and row
+  static constexpr int kHeader = Header;    // bytes before the blocks, per row
+  static constexpr int kRows = Rows;        // rows stored together
+  static constexpr int kUnit =
+      256 / (Weights < 256 ? Weights : 256) * Bytes * Rows;  // bytes of 256 weights, all rows
+  static constexpr bool kMinima = false;                     // `unpack` fills minimum
+  static constexpr int kLargest = 128;                       // magnitude of q
 };
 
 #define IQK_FORMAT(name, id, family, weights, bytes, header, rows, ...) \

@@ -6,12 +6,17 @@
 
 namespace IQK_NS {
 
-// Indices for `lookup` of 16 bytes: 128 gives 0. Lane L has the groups 8 L .. 8 L + 7, one word or one byte each.
-static constexpr BytePattern kByteOfGroup = byte_pattern([](int lane, int y) { return y % 2 ? 128 : 2 * lane + y / 8; });
-static constexpr BytePattern kWordOfGroup = byte_pattern([](int lane, int y) { return 4 * lane + y / 8 * 2 + y % 2; });
-static constexpr BytePattern kByteOfPair = byte_pattern([](int lane, int y) { return y % 2 ? 4 * lane + y / 4 : 128; });
+// Indices for `lookup` of 16 bytes: 128 gives 0. Lane L has the groups 8 L .. 8 L + 7, one word or one byte
+// each.
+static constexpr BytePattern kByteOfGroup =
+    byte_pattern([](int lane, int y) { return y % 2 ? 128 : 2 * lane + y / 8; });
+static constexpr BytePattern kWordOfGroup =
+    byte_pattern([](int lane, int y) { return 4 * lane + y / 8 * 2 + y % 2; });
+static constexpr BytePattern kByteOfPair =
+    byte_pattern([](int lane, int y) { return y % 2 ? 4 * lane + y / 4 : 128; });
 // Lane L has the chunks 2 L and 2 L + 1 of eight bytes.
-static constexpr BytePattern kByteOfChunk = byte_pattern([](int lane, int y) { return 4 * lane + y / 8 * 2; });
+static constexpr BytePattern kByteOfChunk =
+    byte_pattern([](int lane, int y) { return 4 * lane + y / 8 * 2; });
 // Word factors: a left shift that differs in four neighbouring groups.
 static constexpr BytePattern kTimes64_16_4_1 =
     byte_pattern([](int, int y) { return y % 2 ? 0 : 64 >> 2 * (y / 2 % 4); });

@@ -22,7 +22,8 @@ struct IQ1_KT : IQ1_KT_facts, TrellisOrder {
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const uint64_t heads = read<uint64_t>(in.block) >> 4 & 0x0f0f0f0f0f0f0f0f;
-    const Bytes nibbles = shr16_halves<0, 4>(lookup(load_broadcast(in.block + 40), load(kHalfOfLane))) & splat(15);
+    const Bytes nibbles =
+        shr16_halves<0, 4>(lookup(load_broadcast(in.block + 40), load(kHalfOfLane))) & splat(15);
     const Bytes high = nibbles | expand_bits((heads | heads >> 4) & 0x00ff00ff00ff00ff, 16);
     trellis8_sums(zip_lo8(load_lanes(in.block + 8, 8), high),
                   [&](auto v, Bytes sums) IQK_LAMBDA { put(v, trellis_codes(sums)); });

@@ -28,7 +28,8 @@ struct IQ1_M : IQ1_M_facts, GroupOrder16 {
   static constexpr int kMax = 18, kIndexWords = 32;
   static constexpr float kOffset = 9;
   IQK_INLINE void indices(In in, uint16_t* to) {
-    const Bytes nibbles = lookup(load_broadcast(in.block + 32), load(kByteOfPair));  // in the high bytes of words
+    const Bytes nibbles =
+        lookup(load_broadcast(in.block + 32), load(kByteOfPair));  // in the high bytes of words
     const Bytes high = (nibbles & splat32(0x0700)) | (shr16<4>(nibbles) & splat32(0x07000000));
     store(to, zip_lo8(load_lanes(in.block, 8), splat(0)) | high);
   }
@@ -47,7 +48,8 @@ struct IQ1_M : IQ1_M_facts, GroupOrder16 {
     // Four fields of 3 bits of a word to the bytes of a dword, two words at once.
     const auto bytes = [](uint64_t x) IQK_LAMBDA {
       x = (x & 0xffff) | (x & 0xffff0000) << 16;
-      return (x & 0x700000007) | (x << 5 & 0x70000000700) | (x << 10 & 0x7000000070000) | (x << 15 & 0x700000007000000);
+      return (x & 0x700000007) | (x << 5 & 0x70000000700) | (x << 10 & 0x7000000070000) |
+             (x << 15 & 0x700000007000000);
     };
     const Small s = small_of(bytes(words & 0xffffffff), bytes(words >> 32));
     const uint64_t top = words & 0xf000f000f000f000;

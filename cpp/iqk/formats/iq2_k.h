@@ -26,7 +26,8 @@ struct IQ2_K : IQ2_K_facts, PairOrder {
     unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, bit_pair<decltype(v)::value>(x))); });
   }
   IQK_INLINE Floats<16> scales(In in) {
-    return floats_i8<16>(nibbles_in_turn(small_load8(in.block + 4)) - small_splat(8)) * splat_half<16>(in.block);
+    return floats_i8<16>(nibbles_in_turn(small_load8(in.block + 4)) - small_splat(8)) *
+           splat_half<16>(in.block);
   }
   IQK_INLINE uint32_t shifts(In in) { return read<uint16_t>(in.block + 2); }
 };

@@ -21,7 +21,8 @@ struct IQ2_S : IQ2_S_facts, GroupOrder16 {
   static constexpr float kOffset = kIq2Bias;
   // 8 bits and two more, from the pairs of bits of a byte per four groups.
   IQK_INLINE void indices(In in, uint16_t* to) {
-    const Bytes high = mul16(lookup(load_broadcast(in.block + 66), load(kByteOfGroup)), load(kTimes64_16_4_1));
+    const Bytes high =
+        mul16(lookup(load_broadcast(in.block + 66), load(kByteOfGroup)), load(kTimes64_16_4_1));
     store(to, zip_lo8(load_lanes(in.block + 2, 8), splat(0)) | (shl16<2>(high) & splat16(0x300)));
   }
   template <class Put>

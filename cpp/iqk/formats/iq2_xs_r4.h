@@ -1,12 +1,12 @@
 // IQ2_XS_R4: four rows of IQ2_XS; signs re-coded.
 #pragma once
 
-#include "iqk/formats/interleaved.h"
+#include "iqk/formats/grid_tiles.h"
 #include "iqk/formats/iq2_xs.h"
 
 namespace IQK_NS {
 
-struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts> {
+struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, GridTrait<GroupOrder16> {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
@@ -19,6 +19,39 @@ struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts> {
       }
       m.bytes(66 + b, 264 + 4 * b + row, 1);
     }
+  }
+
+  static constexpr int kMax = IQ2_XS::kMax, kIndexWords = 128;
+  static constexpr float kOffset = IQ2_XS::kOffset;
+
+  static constexpr BytePattern kUpperBytes = byte_pattern([](int, int y) { return y < 8 ? 2 * y + 1 : 128; });
+
+  IQK_INLINE void indices(In in, uint16_t* to) {
+    unroll<4>([&](auto n) IQK_LAMBDA { store(to + 32 * n, load(in.block + 8 + 64 * n) & splat16(511)); });
+  }
+  IQK_INLINE GridGroup open(In in) {
+    GridGroup g;
+    g.in = in;
+    g.numbers = row_numbers8(in.block + 264);
+    put_bits(four_signs(in.block + 8), four_signs(in.block + 136), g.bits);
+    return g;
+  }
+  // Of four sub-blocks, a lane each: the upper bytes of the words of all rows.
+  IQK_INLINE Bytes four_signs(const uint8_t* p) {
+    const Bytes first = lookup(load(p), load(kUpperBytes)), second = lookup(load(p + 64), load(kUpperBytes));
+    return recoded_signs(zip_lo64(even_lanes(first, second), odd_lanes(first, second)));
+  }
+  template <int R, class Put>
+  IQK_INLINE void codes(const GridRow<R>& row, Put put) {
+    const Signs signs = load_signs(row.bits);
+    unroll<4>([&](auto l) IQK_LAMBDA {
+      const Bytes x = grid8(kIq2xsGrid, [&](auto b) IQK_LAMBDA { return row.in.index[16 * b + 4 * R + l]; });
+      put(l, flip_signs<decltype(l)::value>(x, signs, 2 * kIq2Bias));
+    });
+  }
+  template <int R>
+  IQK_INLINE Floats<16> scales(const GridRow<R>& row) {
+    return odd_nibble_scales(row.numbers) * (splat_half<16>(row.in.block + 2 * R) * fsplat<16>(0.125f));
   }
 };
 

@@ -24,7 +24,8 @@ struct IQ3_K : IQ3_K_facts, PairOrder {
   static constexpr float kOffset = kIq3LevelOffset, kShift = 4;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Bytes x = load(in.block + 14), plane = load_third_bits(in.block + 78), levels = load_broadcast(kIq3Levels);
+    const Bytes x = load(in.block + 14), plane = load_third_bits(in.block + 78),
+                levels = load_broadcast(kIq3Levels);
     unroll<4>([&](auto v) IQK_LAMBDA {
       constexpr int V = decltype(v)::value;
       put(v, lookup(levels, bit_pair<V>(x) | third_bit<V>(plane)));

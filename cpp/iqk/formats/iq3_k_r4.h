@@ -18,7 +18,9 @@ struct IQ3_K_R4 : Interleaved<IQ3_K_R4, IQ3_K, IQ3_K_R4_facts>, TileTrait<IQ3_K,
 
   using Tile = TileAndHigh<PairRows, BitRows<4>>;
   IQK_INLINE TileGroup<Tile> open(In in) {
-    return {{in.block + 56, in.block + 312}, row_numbers(signed_scales(in.block)), in.block,
+    return {{in.block + 56, in.block + 312},
+            row_numbers(signed_scales(in.block)),
+            in.block,
             load_shifts(in.block)};
   }
   template <class Put>
@@ -27,9 +29,10 @@ struct IQ3_K_R4 : Interleaved<IQ3_K_R4, IQ3_K, IQ3_K_R4_facts>, TileTrait<IQ3_K,
     unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, three_bits<decltype(v)::value>(row.codes))); });
   }
 
+  static constexpr BytePattern kSignBit =
+      byte_pattern([](int lane, int y) { return 1 << (2 * lane + y / 8); });
   // Odd scales; their signs are in eight bytes like the shift bits.
   IQK_INLINE Bytes signed_scales(const uint8_t* block) {
-    static constexpr BytePattern kSignBit = byte_pattern([](int lane, int y) { return 1 << (2 * lane + y / 8); });
     const uint64_t bits = read<uint64_t>(block + 16);
     const Bytes s = four_bit_list(block + 24), odd = (s + s) | splat(1), bit = load(kSignBit);
     const Bytes sign = equal(bytes_of(bits, bits, bits, bits, bits, bits, bits, bits) & bit, bit);  // 0 or -1

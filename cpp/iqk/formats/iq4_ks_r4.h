@@ -14,9 +14,7 @@ struct IQ4_KS_R4 : Interleaved<IQ4_KS_R4, IQ4_KS, IQ4_KS_R4_facts>, TileTrait<IQ
   }
 
   using Tile = NibbleRows<>;
-  IQK_INLINE TileGroup<Tile> open(In in) {
-    return {Tile(in.block + 32), row_numbers8(in.block), in.block};
-  }
+  IQK_INLINE TileGroup<Tile> open(In in) { return {Tile(in.block + 32), row_numbers8(in.block), in.block}; }
   template <class Put>
   IQK_INLINE void codes(const TileRow<TwoVectors>& row, Put put) {
     put_nibbles(row.codes, signed_codes(load_broadcast(kIq4k[0])), put);

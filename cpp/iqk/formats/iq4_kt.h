@@ -40,8 +40,10 @@ struct IQ4_KT : IQ4_KT_facts, VectorDefaults {
     });
   }
   IQK_INLINE Floats<8> scales(In in) {
-    const Small low = shuffle<0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1>(small_load(in.block));
-    const Small high = shuffle<0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1>(small_load(in.block + 16));
+    const Small low =
+        shuffle<0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1>(small_load(in.block));
+    const Small high =
+        shuffle<0, 4, 8, 12, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1, -1>(small_load(in.block + 16));
     return floats_i8<8>((shr16<1>(zip_lo32(low, high)) & small_splat(127)) - small_splat(64));
   }
 };

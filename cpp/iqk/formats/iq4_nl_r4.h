@@ -15,9 +15,7 @@ struct IQ4_NL_R4 : Interleaved<IQ4_NL_R4, IQ4_NL, IQ4_NL_R4_facts>, TileTrait<IQ
 
   static constexpr int kStride = kBytes * kRows;
   using Tile = NibbleRows<kStride>;
-  IQK_INLINE TileGroup<Tile> open(In in) {
-    return {Tile(in.block + 8), splat(0), in.block};
-  }
+  IQK_INLINE TileGroup<Tile> open(In in) { return {Tile(in.block + 8), splat(0), in.block}; }
   template <class Put>
   IQK_INLINE void codes(const TileRow<TwoVectors>& row, Put put) {
     put_nibbles(row.codes, signed_codes(load_broadcast(kIq4k[0])), put);

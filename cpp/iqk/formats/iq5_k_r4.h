@@ -18,8 +18,7 @@ struct IQ5_K_R4 : Interleaved<IQ5_K_R4, IQ5_K, IQ5_K_R4_facts>, TileTrait<IQ5_K,
 
   using Tile = TileAndHigh<NibbleRows<>, BitRows<2>>;
   IQK_INLINE TileGroup<Tile> open(In in) {
-    return {{in.block + 64, in.block + 576}, six_bit_row_scales(in.block), in.block,
-            load_shifts(in.block)};
+    return {{in.block + 64, in.block + 576}, six_bit_row_scales(in.block), in.block, load_shifts(in.block)};
   }
   template <class Put>
   IQK_INLINE void codes(const TileRow<CodesAndHigh<TwoVectors>>& row, Put put) {

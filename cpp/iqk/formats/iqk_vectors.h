@@ -5,13 +5,14 @@
 
 namespace IQK_NS {
 
-// kIq2nl and kIq3nl, unshifted, with offsets that make them unsigned: two of their products, times 127, fit 16 bits.
+// kIq2nl and kIq3nl, unshifted, with offsets that make them unsigned: two of their products, times 127, fit
+// 16 bits.
 constexpr int kIq2LevelOffset = 32, kIq3LevelOffset = 64, kIq2klOffset = 64;
 static constexpr uint8_t kIq2Levels[16] = {1, 19, 33, 49};
 static constexpr uint8_t kIq3Levels[16] = {1, 24, 41, 54, 65, 77, 92, 111};
 
 // The members of the pairs of IQ2_KL.
-static constexpr uint8_t kIq2klEven[32] = {1,  1,  24, 24, 24, 24, 41, 41, 41, 41, 41, 54, 54, 54,  54,  65,
+static constexpr uint8_t kIq2klEven[32] = {1,  1,  24, 24, 24, 24, 41, 41, 41, 41, 41, 54, 54, 54, 54,  65,
                                            65, 65, 65, 65, 77, 77, 77, 77, 77, 92, 92, 92, 92, 92, 111, 111};
 static constexpr uint8_t kIq2klOdd[32] = {41, 77, 1,  54, 77, 111, 24, 41, 65, 77, 92, 1,  65, 77,  111, 41,
                                           54, 65, 77, 92, 24, 41,  54, 65, 77, 1,  41, 65, 92, 111, 41,  77};

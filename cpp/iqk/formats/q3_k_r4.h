@@ -19,7 +19,8 @@ struct Q3_K_R4 : Interleaved<Q3_K_R4, Q3_K, Q3_K_R4_facts>, TileTrait<Q3_K, Pair
   using Tile = TileAndHigh<PairRows, BitRows<4>>;
   IQK_INLINE TileGroup<Tile> open(In in) {
     return {{in.block + 184, in.block + 56},
-            row_numbers(six_bit_list(in.block + 24, in.block + 8) - splat(32)), in.block};
+            row_numbers(six_bit_list(in.block + 24, in.block + 8) - splat(32)),
+            in.block};
   }
   template <class Put>
   IQK_INLINE void codes(const TileRow<CodesAndHigh<Bytes>>& row, Put put) {

@@ -16,9 +16,7 @@ struct Q5_0_R4 : Interleaved<Q5_0_R4, Q5_0, Q5_0_R4_facts>, TileTrait<Q5_0, Nibb
 
   static constexpr int kStride = kBytes * kRows;
   using Tile = TileAndHigh<NibbleRows<kStride>, BitRows<1, kStride>>;
-  IQK_INLINE TileGroup<Tile> open(In in) {
-    return {{in.block + 24, in.block + 8}, splat(0), in.block};
-  }
+  IQK_INLINE TileGroup<Tile> open(In in) { return {{in.block + 24, in.block + 8}, splat(0), in.block}; }
   template <class Put>
   IQK_INLINE void codes(const TileRow<CodesAndHigh<TwoVectors>>& row, Put put) {
     each_five_bits_d(row.codes, put);

@@ -20,9 +20,7 @@ struct Q6_0_R4 : Interleaved<Q6_0_R4, Q6_0, Q6_0_R4_facts>, TileTrait<Q6_0, Nibb
 
   static constexpr int kStride = kBytes * kRows;
   using Tile = TileAndHigh<NibbleRows<kStride>, TwoRuns<kStride>>;
-  IQK_INLINE TileGroup<Tile> open(In in) {
-    return {{in.block + 40, in.block + 8}, splat(0), in.block};
-  }
+  IQK_INLINE TileGroup<Tile> open(In in) { return {{in.block + 40, in.block + 8}, splat(0), in.block}; }
   template <class Put>
   IQK_INLINE void codes(const TileRow<CodesAndHigh<TwoVectors>>& row, Put put) {
     const Bytes high = row.codes.high;  // quads 0, 1, 2, 3 from the lowest bits up

@@ -1,9 +1,10 @@
-// Tiles of four interleaved rows as vectors, one row each. A run of 16 bytes of a tile has four bytes of each row; a
-// transposition of the dwords of four vectors of runs, inside their lanes, leaves one vector per row.
+// Tiles of four interleaved rows as vectors, one row each. A run of 16 bytes of a tile has four bytes of each
+// row; a transposition of the dwords of four vectors of runs, inside their lanes, leaves one vector per row.
 //
-// Lanes 0 and 1 of these vectors belong to the sub-blocks (32 weights) 0-3, a dword each, lanes 2 and 3 to 4-7. Lanes 0
-// and 2 have weights of a sub-block's first half, lanes 1 and 3 of its second. So all vectors have equal scales in equal
-// dwords, also where scales are per 16, and registers of 256 bits need only eight of the sixteen.
+// Lanes 0 and 1 of these vectors belong to the sub-blocks (32 weights) 0-3, a dword each, lanes 2 and 3 to
+// 4-7. Lanes 0 and 2 have weights of a sub-block's first half, lanes 1 and 3 of its second. So all vectors
+// have equal scales in equal dwords, also where scales are per 16, and registers of 256 bits need only eight
+// of the sixteen.
 #pragma once
 
 #include "iqk/formats/interleaved.h"
@@ -21,16 +22,22 @@ struct FourRows {
         row3(zip_hi64(zip_hi32(a, b), zip_hi32(c, d))) {}
   template <int R>
   IQK_MEMBER Bytes row(Constant<R>) const {
-    if constexpr (R == 0) return row0;
-    else if constexpr (R == 1) return row1;
-    else if constexpr (R == 2) return row2;
-    else return row3;
+    if constexpr (R == 0)
+      return row0;
+    else if constexpr (R == 1)
+      return row1;
+    else if constexpr (R == 2)
+      return row2;
+    else
+      return row3;
   }
 };
 // Two runs of each sub-block, Stride bytes apart.
 template <int Stride>
 struct TwoRuns : FourRows {
-  IQK_INLINE Bytes load_runs(const uint8_t* p, int b) { return load_halves(p + b * Stride, p + (b + 4) * Stride); }
+  IQK_INLINE Bytes load_runs(const uint8_t* p, int b) {
+    return load_halves(p + b * Stride, p + (b + 4) * Stride);
+  }
   IQK_MEMBER explicit TwoRuns(const uint8_t* p)
       : FourRows(load_runs(p, 0), load_runs(p, 1), load_runs(p, 2), load_runs(p, 3)) {}
 };
@@ -53,8 +60,8 @@ struct TileRow : RowPlace {
   Codes codes;
 };
 
-// Trait of a type whose rows come out of tiles. Its numbers are int8 scales, its header is the float scales of the rows,
-// unless it says otherwise.
+// Trait of a type whose rows come out of tiles. Its numbers are int8 scales, its header is the float scales
+// of the rows, unless it says otherwise.
 template <class Base, class Order>
 struct TileTrait : Order {
   static constexpr int kMax = Base::kMax, kScales = Base::kScales;
@@ -67,17 +74,22 @@ struct TileTrait : Order {
   }
   IQK_INLINE Floats<kScales> scales(const RowPlace& row) {
     const Floats<kScales> s = floats_i8<kScales>(row.numbers);
-    if constexpr (kRowScale) return s;
-    else return s * splat_half<kScales>(row.d);
+    if constexpr (kRowScale)
+      return s;
+    else
+      return s * splat_half<kScales>(row.d);
   }
   IQK_INLINE uint32_t shifts(const RowPlace& row) { return row.shifts; }
   IQK_INLINE float row_scale(In in) {
-    if constexpr (kRowScale) return read<float>(in.header + 4 * in.row);
-    else return 1;
+    if constexpr (kRowScale)
+      return read<float>(in.header + 4 * in.row);
+    else
+      return 1;
   }
 };
 
-// ---- Nibble tile: quads 0, 2 | 4, 6 (a byte's low and high nibble, a row's lanes), then 1, 3 | 5, 7 --------------
+// ---- Nibble tile: quads 0, 2 | 4, 6 (a byte's low and high nibble, a row's lanes), then 1, 3 | 5, 7
+// --------------
 
 struct NibbleOrder : VectorDefaults {
   static constexpr int order(int v, int x) {
@@ -99,7 +111,8 @@ IQK_INLINE Bytes nibble(TwoVectors m) {
   return (V % 2 ? shr16<4>(x) : x) & splat(15);
 }
 
-// ---- Pair tile: quads v | v + 4 in vector v, with bit_pair<v> ---------------------------------------------------
+// ---- Pair tile: quads v | v + 4 in vector v, with bit_pair<v>
+// ---------------------------------------------------
 
 struct PairTileOrder : VectorDefaults {
   static constexpr int order(int v, int x) {
@@ -108,14 +121,16 @@ struct PairTileOrder : VectorDefaults {
 };
 using PairRows = TwoRuns<32>;
 
-// ---- Bit tile: the quads of the second half Apart bits above those of the first ------------------------------------
+// ---- Bit tile: the quads of the second half Apart bits above those of the first
+// ------------------------------------
 
 // Bits of the first half are moved up to those of the second.
 template <int Apart, int Stride = 16>
 struct BitRows : FourRows {
   IQK_INLINE Bytes load_runs(const uint8_t* p, int b) {
-    static constexpr BytePattern kMoveUp =
-        byte_pattern([](int lane, int y) { return y % 2 ? 0 : lane % 2 ? 1 : 1 << Apart; });
+    static constexpr BytePattern kMoveUp = byte_pattern([](int lane, int y) {
+      return y % 2 ? 0 : lane % 2 ? 1 : 1 << Apart;
+    });
     return mul16(load_lane_pairs(p + b * Stride, p + (b + 4) * Stride), load(kMoveUp));
   }
   IQK_MEMBER explicit BitRows(const uint8_t* p)
@@ -123,9 +138,12 @@ struct BitRows : FourRows {
 };
 template <int From, int To>
 IQK_INLINE Bytes move_bit(Bytes x) {
-  if constexpr (From < To) return shl16<To - From>(x) & splat(1 << To);
-  else if constexpr (From == To) return x & splat(1 << To);
-  else return shr16<From - To>(x) & splat(1 << To);
+  if constexpr (From < To)
+    return shl16<To - From>(x) & splat(1 << To);
+  else if constexpr (From == To)
+    return x & splat(1 << To);
+  else
+    return shr16<From - To>(x) & splat(1 << To);
 }
 
 // Another tile with high bits beside the codes.
@@ -171,7 +189,8 @@ IQK_INLINE Bytes three_bits(const CodesAndHigh<Bytes>& x) {
   return bit_pair<V>(x.low) | move_bit<4 + V, 2>(x.high);
 }
 
-// ---- Numbers of all rows -------------------------------------------------------------------------------------------
+// ---- Numbers of all rows
+// -------------------------------------------------------------------------------------------
 
 // Numbers of one byte, the row running fastest: those of row k become bytes 16 k .. 16 k + 15.
 IQK_INLINE Bytes row_numbers(Bytes x) {

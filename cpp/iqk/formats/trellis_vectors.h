@@ -15,12 +15,12 @@ static constexpr uint32_t trellis_power(int r) {
 template <int From>
 IQK_INLINE Bytes trellis_sums(Bytes state) {
   const auto parts = [&](uint32_t power) IQK_LAMBDA { return mul32(state, power) & splat(0x3f); };
-  return byte_sums(parts(trellis_power(From + 1)), parts(trellis_power(From + 2)), parts(trellis_power(From + 3)),
-                   parts(trellis_power(From + 4)));
+  return byte_sums(parts(trellis_power(From + 1)), parts(trellis_power(From + 2)),
+                   parts(trellis_power(From + 3)), parts(trellis_power(From + 4)));
 }
 
-// 32 codes of eight weights. Dword i of the first two vectors belongs to code 4 (i / 2) + i % 2, of the last two to the
-// one after next: two dwords for each 32 weights, everywhere.
+// 32 codes of eight weights. Dword i of the first two vectors belongs to code 4 (i / 2) + i % 2, of the last
+// two to the one after next: two dwords for each 32 weights, everywhere.
 struct TrellisOrder : VectorDefaults {
   static constexpr int order(int v, int x) {
     const int i = x / 4, code = 4 * (i / 2) + 2 * (v / 2) + i % 2;
@@ -46,14 +46,17 @@ IQK_INLINE void trellis8_sums(Bytes codes, Put put) {
 // The sums as signed codes.
 IQK_INLINE Bytes trellis_codes(Bytes sums) { return sums + splat(kSignedBias - 126); }
 
-static constexpr BytePattern kHalfOfLane = byte_pattern([](int lane, int y) { return y < 8 ? lane % 2 * 8 + y : 128; });
+static constexpr BytePattern kHalfOfLane =
+    byte_pattern([](int lane, int y) { return y < 8 ? lane % 2 * 8 + y : 128; });
 static constexpr BytePattern kWordsToDwords[2] = {
     byte_pattern([](int, int y) { return y % 4 < 2 ? y / 4 * 2 + y % 4 : 128; }),
     byte_pattern([](int, int y) { return y % 4 < 2 ? 8 + y / 4 * 2 + y % 4 : 128; })};
 // Sign bits of IQ3_KT, for vectors with even and with odd number.
-static constexpr BytePattern kSignBytes[2] = {byte_pattern([](int, int y) { return y / 4 % 2 * 8 + y % 4; }),
-                                              byte_pattern([](int, int y) { return y / 4 % 2 * 8 + 4 + y % 4; })};
-static constexpr BytePattern kBitOfGroup = byte_pattern([](int lane, int y) { return 1 << (2 * lane + y / 8); });
+static constexpr BytePattern kSignBytes[2] = {
+    byte_pattern([](int, int y) { return y / 4 % 2 * 8 + y % 4; }),
+    byte_pattern([](int, int y) { return y / 4 % 2 * 8 + 4 + y % 4; })};
+static constexpr BytePattern kBitOfGroup =
+    byte_pattern([](int lane, int y) { return 1 << (2 * lane + y / 8); });
 
 // Low nibbles of four bytes, then their high nibbles.
 IQK_INLINE Small nibbles_apart(const uint8_t* p) {

@@ -1,7 +1,7 @@
-// Arrangements of codes in vectors, shared by the traits of many formats: what is loaded together, and in which order
-// the weights then come. Two 16-byte pieces are always interleaved by their halves, so that all vectors of an
-// accumulator have the same scale in the same dword. Lanes 0 and 1 belong to the unit's first half where scales are
-// per 16: registers of 256 bits then need only eight of the sixteen.
+// Arrangements of codes in vectors, shared by the traits of many formats: what is loaded together, and in
+// which order the weights then come. Two 16-byte pieces are always interleaved by their halves, so that all
+// vectors of an accumulator have the same scale in the same dword. Lanes 0 and 1 belong to the unit's first
+// half where scales are per 16: registers of 256 bits then need only eight of the sixteen.
 #pragma once
 
 #include "iqk/kernels/trait.h"
@@ -60,8 +60,8 @@ struct SplitBlocks : VectorDefaults {
   IQK_INLINE Floats<8> scales(In in) { return strided_halves<Stride>(in.block); }
 };
 
-// The fifth bits of such blocks, 32 bits each at p, p + Stride, ..: bits of weights 8 n .. 8 n + 7 of all blocks in at[n],
-// in the order of the vectors.
+// The fifth bits of such blocks, 32 bits each at p, p + Stride, ..: bits of weights 8 n .. 8 n + 7 of all
+// blocks in at[n], in the order of the vectors.
 struct FifthBits {
   uint64_t at[4];
 };
@@ -69,7 +69,8 @@ template <int Stride>
 IQK_INLINE FifthBits load_fifth_bits(const uint8_t* p) {
   const auto four = [](const uint8_t* q) IQK_LAMBDA {
     const auto at = [q](int b) IQK_LAMBDA { return static_cast<uint64_t>(read<uint32_t>(q + b * Stride)); };
-    return shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(small_of(at(0) | at(1) << 32, at(2) | at(3) << 32));
+    return shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(
+        small_of(at(0) | at(1) << 32, at(2) | at(3) << 32));
   };
   const Small lower = four(p), upper = four(p + 4 * Stride);
   const Small first = zip_lo8(lower, upper), second = zip_lo8(upper_half(lower), upper_half(upper));
@@ -97,7 +98,8 @@ struct FarOrder : VectorDefaults {
   }
 };
 // Bit planes beside far nibbles, merged like them. Bits of low and high nibbles lie next to each other.
-// One bit per weight (bit b of byte j is weight 32 b + j): bit 0 belongs to the low nibble, bit 1 to the high one.
+// One bit per weight (bit b of byte j is weight 32 b + j): bit 0 belongs to the low nibble, bit 1 to the high
+// one.
 IQK_INLINE TwoVectors merge_single_bits(const uint8_t* p) {
   const Bytes x = load_halves(p, p);
   return merge(shr16_halves<0, 4>(x), shr16_halves<2, 6>(x));
@@ -108,7 +110,9 @@ IQK_INLINE TwoVectors merge_bit_pairs(const uint8_t* p) {
   return merge(x, shr16<4>(x));
 }
 // Far nibbles with a fifth bit.
-IQK_INLINE Bytes five_bits_low(Bytes nibbles, Bytes bits) { return (nibbles & splat(15)) | shl16<4>(bits & splat(1)); }
+IQK_INLINE Bytes five_bits_low(Bytes nibbles, Bytes bits) {
+  return (nibbles & splat(15)) | shl16<4>(bits & splat(1));
+}
 IQK_INLINE Bytes five_bits_high(Bytes nibbles, Bytes bits) {
   return (shr16<4>(nibbles) & splat(15)) | shl16<3>(bits & splat(2));
 }
@@ -127,9 +131,12 @@ IQK_INLINE Bytes bit_pair(Bytes x) {
 template <int V>
 IQK_INLINE Bytes third_bit(Bytes plane) {
   const Bytes bit = plane & splat(1 << V);
-  if constexpr (V < 2) return shl16<2 - V>(bit);
-  else if constexpr (V == 2) return bit;
-  else return shr16<1>(bit);
+  if constexpr (V < 2)
+    return shl16<2 - V>(bit);
+  else if constexpr (V == 2)
+    return bit;
+  else
+    return shr16<1>(bit);
 }
 IQK_INLINE Bytes load_third_bits(const uint8_t* p) { return shr16_halves<0, 4>(load_halves(p, p)); }
 
@@ -143,7 +150,8 @@ struct GroupOrder16 : GroupOrder {
   static constexpr int accumulator(int v) { return v / 2; }
 };
 
-// ---- Scales ---------------------------------------------------------------------------------------------------------
+// ---- Scales
+// ---------------------------------------------------------------------------------------------------------
 
 // Nibbles of 8 bytes in the order low, high, low, ..
 IQK_INLINE Small nibbles_in_turn(Small x) { return zip_lo8(x, shr16<4>(x)) & small_splat(15); }
@@ -161,7 +169,8 @@ IQK_INLINE Floats<16> six_bit_scales16(const uint8_t* low, const uint8_t* high) 
 // The 6-bit scales (bytes 0-7) and minima (bytes 8-15) of Q4_K and Q5_K.
 IQK_INLINE Small six_bit_scales_and_minima(const uint8_t* p) {
   const Small x = small_load(p);  // A, M, C: four bytes each
-  const Small c = shr32<0, 4, 0, 4>(shuffle<8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11>(x)) & small_splat(15);
+  const Small c =
+      shr32<0, 4, 0, 4>(shuffle<8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11, 8, 9, 10, 11>(x)) & small_splat(15);
   return zip_lo32(x & small_splat(63), c | (shr16<2>(x) & small_splat(0x30)));
 }
 

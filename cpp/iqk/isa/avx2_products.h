@@ -31,7 +31,8 @@ struct Acc {
   }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
-    const __m256i xa = _mm256_maddubs_epi16(codes.a, activations.a), xb = _mm256_maddubs_epi16(codes.b, activations.b);
+    const __m256i xa = _mm256_maddubs_epi16(codes.a, activations.a),
+                  xb = _mm256_maddubs_epi16(codes.b, activations.b);
     if constexpr (N % kFit == 0) {
       if constexpr (N > 0) widen();
       wa = xa;
@@ -63,7 +64,8 @@ struct Acc<0> {
   IQK_MEMBER Ints finish() const { return {a, b}; }
 };
 
-// In the panel each column's step is one piece of assembler: GCC otherwise loads all broadcasts first and spills sums.
+// In the panel each column's step is one piece of assembler: GCC otherwise loads all broadcasts first and
+// spills sums.
 using FourBytes = const uint8_t[4];
 
 template <int Max>
@@ -108,8 +110,10 @@ struct PanelAcc {
     }
   }
   IQK_MEMBER Ints finish() {
-    if constexpr (kWords) return acc.finish();
-    else return {acc.a, acc.b};
+    if constexpr (kWords)
+      return acc.finish();
+    else
+      return {acc.a, acc.b};
   }
 };
 
@@ -140,8 +144,8 @@ struct PanelAcc<0> {
         "vpaddd %[t], %[a], %[a]\n\t"
         "vpaddd %[x], %[b], %[b]"
         : [a] "+x"(a), [b] "+x"(b), [x] "=&x"(x), [t] "=&x"(t)
-        : [ca] "x"(line.code.a), [cb] "x"(line.code.b), [ma] "x"(line.magnitude.a), [mb] "x"(line.magnitude.b),
-          [one] "x"(one), [four] "m"(four));
+        : [ca] "x"(line.code.a), [cb] "x"(line.code.b), [ma] "x"(line.magnitude.a),
+          [mb] "x"(line.magnitude.b), [one] "x"(one), [four] "m"(four));
   }
   IQK_MEMBER Ints finish() const { return {a, b}; }
 };

@@ -1,11 +1,13 @@
-// The vocabulary on 256-bit registers, all but the products: shared by avx2 and avxvnni. Definitions: generic.h.
+// The vocabulary on 256-bit registers, all but the products: shared by avx2 and avxvnni. Definitions:
+// generic.h.
 #pragma once
 
 #include "iqk/isa/x86_small.h"
 
 namespace IQK_NS {
 
-// ---- Bytes: lanes 0 and 1 in a, lanes 2 and 3 in b -----------------------------------------------------------------
+// ---- Bytes: lanes 0 and 1 in a, lanes 2 and 3 in b
+// -----------------------------------------------------------------
 
 struct Bytes {
   __m256i a, b;
@@ -18,8 +20,10 @@ IQK_INLINE Bytes load(const void* p) { return {load256(p), load256(static_cast<c
 template <int K>
 IQK_INLINE Small lane(Bytes x) {
   const __m256i half = K < 2 ? x.a : x.b;
-  if constexpr (K % 2 == 0) return {_mm256_castsi256_si128(half)};
-  else return {_mm256_extracti128_si256(half, 1)};
+  if constexpr (K % 2 == 0)
+    return {_mm256_castsi256_si128(half)};
+  else
+    return {_mm256_extracti128_si256(half, 1)};
 }
 IQK_INLINE void store(void* p, Bytes x) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), x.a);
@@ -37,7 +41,9 @@ IQK_INLINE __m256i load_dword256(const uint8_t* p) {
   std::memcpy(&x, p, 4);
   return _mm256_set1_epi32(x);
 }
-IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) { return {load_dword256(p), load_dword256(q)}; }
+IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) {
+  return {load_dword256(p), load_dword256(q)};
+}
 IQK_INLINE Bytes load_broadcast(const void* p) {
   const __m256i x = _mm256_broadcastsi128_si256(small_load(p).v);
   return {x, x};
@@ -46,11 +52,21 @@ IQK_INLINE Bytes splat(int x) {
   const __m256i v = _mm256_set1_epi8(static_cast<char>(x));
   return {v, v};
 }
-IQK_INLINE Bytes operator&(Bytes x, Bytes y) { return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)}; }
-IQK_INLINE Bytes operator|(Bytes x, Bytes y) { return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)}; }
-IQK_INLINE Bytes operator^(Bytes x, Bytes y) { return {_mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b)}; }
-IQK_INLINE Bytes operator+(Bytes x, Bytes y) { return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)}; }
-IQK_INLINE Bytes operator-(Bytes x, Bytes y) { return {_mm256_sub_epi8(x.a, y.a), _mm256_sub_epi8(x.b, y.b)}; }
+IQK_INLINE Bytes operator&(Bytes x, Bytes y) {
+  return {_mm256_and_si256(x.a, y.a), _mm256_and_si256(x.b, y.b)};
+}
+IQK_INLINE Bytes operator|(Bytes x, Bytes y) {
+  return {_mm256_or_si256(x.a, y.a), _mm256_or_si256(x.b, y.b)};
+}
+IQK_INLINE Bytes operator^(Bytes x, Bytes y) {
+  return {_mm256_xor_si256(x.a, y.a), _mm256_xor_si256(x.b, y.b)};
+}
+IQK_INLINE Bytes operator+(Bytes x, Bytes y) {
+  return {_mm256_add_epi8(x.a, y.a), _mm256_add_epi8(x.b, y.b)};
+}
+IQK_INLINE Bytes operator-(Bytes x, Bytes y) {
+  return {_mm256_sub_epi8(x.a, y.a), _mm256_sub_epi8(x.b, y.b)};
+}
 template <int N>
 IQK_INLINE Bytes shr16(Bytes x) {
   return {_mm256_srli_epi16(x.a, N), _mm256_srli_epi16(x.b, N)};
@@ -124,14 +140,17 @@ IQK_INLINE Bytes expand_bits(uint64_t bits, int value) {
   const __m256i hi = _mm256_add_epi8(lo, _mm256_set1_epi8(4)), v = _mm256_set1_epi8(static_cast<char>(value));
   return {_mm256_and_si256(bits_to_mask(x, lo), v), _mm256_and_si256(bits_to_mask(x, hi), v)};
 }
-IQK_INLINE Bytes bytes_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g, uint64_t h) {
+IQK_INLINE Bytes bytes_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g,
+                          uint64_t h) {
   const auto four = [](uint64_t w, uint64_t x, uint64_t y, uint64_t z) {
     return _mm256_setr_epi64x(static_cast<int64_t>(w), static_cast<int64_t>(x), static_cast<int64_t>(y),
                               static_cast<int64_t>(z));
   };
   return {four(a, b, c, d), four(e, f, g, h)};
 }
-IQK_INLINE Bytes equal(Bytes x, Bytes y) { return {_mm256_cmpeq_epi8(x.a, y.a), _mm256_cmpeq_epi8(x.b, y.b)}; }
+IQK_INLINE Bytes equal(Bytes x, Bytes y) {
+  return {_mm256_cmpeq_epi8(x.a, y.a), _mm256_cmpeq_epi8(x.b, y.b)};
+}
 IQK_INLINE Bytes abs8(Bytes x) { return {_mm256_abs_epi8(x.a), _mm256_abs_epi8(x.b)}; }
 IQK_INLINE Bytes splat16(int x) {
   const __m256i v = _mm256_set1_epi16(static_cast<int16_t>(x));
@@ -141,7 +160,9 @@ IQK_INLINE Bytes splat32(uint32_t x) {
   const __m256i v = _mm256_set1_epi32(static_cast<int>(x));
   return {v, v};
 }
-IQK_INLINE Bytes mul16(Bytes x, Bytes y) { return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)}; }
+IQK_INLINE Bytes mul16(Bytes x, Bytes y) {
+  return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)};
+}
 template <int A, int B>
 IQK_INLINE Bytes shr32_odd(Bytes x) {
   const __m256i count = _mm256_setr_epi32(A, B, A, B, A, B, A, B);
@@ -163,10 +184,13 @@ IQK_INLINE Bytes add32(Bytes x, uint32_t term) {
   return add32(x, Bytes{t, t});
 }
 IQK_INLINE __m256i byte_sums256(__m256i a, __m256i b, __m256i c, __m256i d) {
-  // Words hold two sums of two bytes, of a and b, of c and d; the other half of the dword holds the rest of each sum.
+  // Words hold two sums of two bytes, of a and b, of c and d; the other half of the dword holds the rest of
+  // each sum.
   const __m256i one = _mm256_set1_epi8(1);
-  const __m256i ab = _mm256_or_si256(_mm256_maddubs_epi16(a, one), _mm256_slli_epi16(_mm256_maddubs_epi16(b, one), 8));
-  const __m256i cd = _mm256_or_si256(_mm256_maddubs_epi16(c, one), _mm256_slli_epi16(_mm256_maddubs_epi16(d, one), 8));
+  const __m256i ab =
+      _mm256_or_si256(_mm256_maddubs_epi16(a, one), _mm256_slli_epi16(_mm256_maddubs_epi16(b, one), 8));
+  const __m256i cd =
+      _mm256_or_si256(_mm256_maddubs_epi16(c, one), _mm256_slli_epi16(_mm256_maddubs_epi16(d, one), 8));
   return _mm256_add_epi8(_mm256_blend_epi16(ab, cd, 0xaa),
                          _mm256_or_si256(_mm256_srli_epi32(ab, 16), _mm256_slli_epi32(cd, 16)));
 }
@@ -182,7 +206,8 @@ IQK_INLINE Bytes transpose_lanes32(Bytes x) {
   return {l, h};
 }
 
-// ---- Floats<16> and Ints -------------------------------------------------------------------------------------------
+// ---- Floats<16> and Ints
+// -------------------------------------------------------------------------------------------
 
 template <>
 struct Floats<16> {
@@ -194,27 +219,37 @@ struct Ints {
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
 template <int N>
 IQK_INLINE Floats<N> fsplat(float x) {
-  if constexpr (N == 8) return {_mm256_set1_ps(x)};
-  else return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
+  if constexpr (N == 8)
+    return {_mm256_set1_ps(x)};
+  else
+    return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
 }
 template <int N>
 IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
   const __m256 x = _mm256_broadcastss_ps(half_scalar(p));
-  if constexpr (N == 8) return {x};
-  else return {x, x};
+  if constexpr (N == 8)
+    return {x};
+  else
+    return {x, x};
 }
 template <int N>
 IQK_INLINE Floats<N> fload(const float* p) {
-  if constexpr (N == 8) return {_mm256_loadu_ps(p)};
-  else return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
+  if constexpr (N == 8)
+    return {_mm256_loadu_ps(p)};
+  else
+    return {_mm256_loadu_ps(p), _mm256_loadu_ps(p + 8)};
 }
 IQK_INLINE void fstore(float* p, Floats<8> x) { _mm256_storeu_ps(p, x.v); }
 IQK_INLINE void fstore(float* p, Floats<16> x) {
   _mm256_storeu_ps(p, x.a);
   _mm256_storeu_ps(p + 8, x.b);
 }
-IQK_INLINE Floats<16> operator*(Floats<16> x, Floats<16> y) { return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)}; }
-IQK_INLINE Floats<16> operator+(Floats<16> x, Floats<16> y) { return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)}; }
+IQK_INLINE Floats<16> operator*(Floats<16> x, Floats<16> y) {
+  return {_mm256_mul_ps(x.a, y.a), _mm256_mul_ps(x.b, y.b)};
+}
+IQK_INLINE Floats<16> operator+(Floats<16> x, Floats<16> y) {
+  return {_mm256_add_ps(x.a, y.a), _mm256_add_ps(x.b, y.b)};
+}
 IQK_INLINE Floats<16> fma(Floats<16> x, Floats<16> y, Floats<16> z) {
   return {_mm256_fmadd_ps(x.a, y.a, z.a), _mm256_fmadd_ps(x.b, y.b, z.b)};
 }
@@ -234,15 +269,16 @@ IQK_INLINE float sum(Floats<16> x) { return sum(Floats<8>{_mm256_add_ps(x.a, x.b
 template <class Map, int From>
 IQK_INLINE __m256 spread8(Floats<8> x) {
   return _mm256_permutevar8x32_ps(
-      x.v, _mm256_setr_epi32(Map::at[From], Map::at[From + 1], Map::at[From + 2], Map::at[From + 3], Map::at[From + 4],
-                             Map::at[From + 5], Map::at[From + 6], Map::at[From + 7]));
+      x.v, _mm256_setr_epi32(Map::at[From], Map::at[From + 1], Map::at[From + 2], Map::at[From + 3],
+                             Map::at[From + 4], Map::at[From + 5], Map::at[From + 6], Map::at[From + 7]));
 }
 // Of 16 elements: one permutation where all eight lie in one register, else two and a blend.
 template <class Map, int From>
 IQK_INLINE __m256 spread8(Floats<16> x) {
   constexpr int upper = (Map::at[From] / 8) + (Map::at[From + 1] / 8) * 2 + (Map::at[From + 2] / 8) * 4 +
-                        (Map::at[From + 3] / 8) * 8 + (Map::at[From + 4] / 8) * 16 + (Map::at[From + 5] / 8) * 32 +
-                        (Map::at[From + 6] / 8) * 64 + (Map::at[From + 7] / 8) * 128;
+                        (Map::at[From + 3] / 8) * 8 + (Map::at[From + 4] / 8) * 16 +
+                        (Map::at[From + 5] / 8) * 32 + (Map::at[From + 6] / 8) * 64 +
+                        (Map::at[From + 7] / 8) * 128;
   if constexpr (upper == 0) return spread8<Map, From>(Floats<8>{x.a});
   if constexpr (upper == 255) return spread8<Map, From>(Floats<8>{x.b});
   const __m256 lo = spread8<Map, From>(Floats<8>{x.a}), hi = spread8<Map, From>(Floats<8>{x.b});
@@ -255,18 +291,23 @@ IQK_INLINE Floats<16> spread(Floats<N> x) {
 template <int N>
 IQK_INLINE Floats<N> floats_i8(Small x) {
   const __m256 lo = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x.v));
-  if constexpr (N == 8) return {lo};
-  else return {lo, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(x.v, x.v)))};
+  if constexpr (N == 8)
+    return {lo};
+  else
+    return {lo, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(x.v, x.v)))};
 }
 template <int N>
 IQK_INLINE Floats<N> floats_u8(Small x) {
   const __m256 lo = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x.v));
-  if constexpr (N == 8) return {lo};
-  else return {lo, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x.v, x.v)))};
+  if constexpr (N == 8)
+    return {lo};
+  else
+    return {lo, _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(_mm_unpackhi_epi64(x.v, x.v)))};
 }
 IQK_INLINE Floats<16> load_f32(const void* p) { return fload<16>(static_cast<const float*>(p)); }
 IQK_INLINE Floats<16> load_f16(const void* p) {
-  return {_mm256_cvtph_ps(small_load(p).v), _mm256_cvtph_ps(small_load(static_cast<const uint8_t*>(p) + 16).v)};
+  return {_mm256_cvtph_ps(small_load(p).v),
+          _mm256_cvtph_ps(small_load(static_cast<const uint8_t*>(p) + 16).v)};
 }
 IQK_INLINE __m256 bf16_to_ps(__m128i x) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
@@ -275,17 +316,20 @@ IQK_INLINE Floats<16> load_bf16(const void* p) {
   return {bf16_to_ps(small_load(p).v), bf16_to_ps(small_load(static_cast<const uint8_t*>(p) + 16).v)};
 }
 
-// ---- Panel transposition -------------------------------------------------------------------------------------------
+// ---- Panel transposition
+// -------------------------------------------------------------------------------------------
 
 // Eight rows of eight dwords.
-IQK_INLINE void transpose8(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at, ptrdiff_t line_stride) {
+IQK_INLINE void transpose8(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at,
+                           ptrdiff_t line_stride) {
   const auto row = [&](int r) { return load256(rows + r * stride); };
   const __m256i a0 = _mm256_unpacklo_epi32(row(0), row(1)), a1 = _mm256_unpackhi_epi32(row(0), row(1));
   const __m256i a2 = _mm256_unpacklo_epi32(row(2), row(3)), a3 = _mm256_unpackhi_epi32(row(2), row(3));
   const __m256i a4 = _mm256_unpacklo_epi32(row(4), row(5)), a5 = _mm256_unpackhi_epi32(row(4), row(5));
   const __m256i a6 = _mm256_unpacklo_epi32(row(6), row(7)), a7 = _mm256_unpackhi_epi32(row(6), row(7));
   const auto put = [&](int d, __m256i lo, __m256i hi) {  // dword d of the low lanes, d + 4 of the high lanes
-    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at[d] * line_stride), _mm256_permute2x128_si256(lo, hi, 0x20));
+    _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at[d] * line_stride),
+                        _mm256_permute2x128_si256(lo, hi, 0x20));
     _mm256_storeu_si256(reinterpret_cast<__m256i*>(to + at[d + 4] * line_stride),
                         _mm256_permute2x128_si256(lo, hi, 0x31));
   };
@@ -294,14 +338,16 @@ IQK_INLINE void transpose8(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, c
   put(2, _mm256_unpacklo_epi64(a1, a3), _mm256_unpacklo_epi64(a5, a7));
   put(3, _mm256_unpackhi_epi64(a1, a3), _mm256_unpackhi_epi64(a5, a7));
 }
-IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at, ptrdiff_t line_stride) {
+IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at,
+                            ptrdiff_t line_stride) {
   for (int half = 0; half < 2; ++half) {  // rows 0-7, 8-15
     transpose8(rows + half * 8 * stride, stride, to + 32 * half, at, line_stride);
     transpose8(rows + half * 8 * stride + 32, stride, to + 32 * half, at + 8, line_stride);
   }
 }
 
-// ---- Codebooks -----------------------------------------------------------------------------------------------------
+// ---- Codebooks
+// -----------------------------------------------------------------------------------------------------
 
 template <int From, class Index>
 IQK_INLINE __m256i grid8_half(const uint64_t* grid, Index at) {
@@ -315,13 +361,16 @@ IQK_INLINE Bytes grid8(const uint64_t* grid, Index at) {
 }
 template <int From, class Index>
 IQK_INLINE __m128i grid4_lane(const uint32_t* grid, Index at) {
-  return four_entries(grid[at(Constant<From>{})], grid[at(Constant<From + 1>{})], grid[at(Constant<From + 2>{})],
-                      grid[at(Constant<From + 3>{})]);
+  return four_entries(grid[at(Constant<From>{})], grid[at(Constant<From + 1>{})],
+                      grid[at(Constant<From + 2>{})], grid[at(Constant<From + 3>{})]);
 }
 template <class Index>
 IQK_INLINE Bytes grid4(const uint32_t* grid, Index at) {
-  const auto two = [](__m128i lo, __m128i hi) { return _mm256_inserti128_si256(_mm256_castsi128_si256(lo), hi, 1); };
-  return {two(grid4_lane<0>(grid, at), grid4_lane<4>(grid, at)), two(grid4_lane<8>(grid, at), grid4_lane<12>(grid, at))};
+  const auto two = [](__m128i lo, __m128i hi) {
+    return _mm256_inserti128_si256(_mm256_castsi128_si256(lo), hi, 1);
+  };
+  return {two(grid4_lane<0>(grid, at), grid4_lane<4>(grid, at)),
+          two(grid4_lane<8>(grid, at), grid4_lane<12>(grid, at))};
 }
 // Dwords 0-3 in both lanes of lo, 4-7 in both lanes of hi.
 struct Signs {
@@ -333,9 +382,11 @@ IQK_INLINE Signs signs_of(__m128i lo, __m128i hi) {
 IQK_INLINE Signs load_signs(const uint8_t* p) { return signs_of(small_load(p).v, small_load(p + 16).v); }
 // Bits 0-6 with bit 7 = their parity.
 IQK_INLINE __m256i with_parity(__m256i field) {
-  const __m256i odd = _mm256_setr_epi8(0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0,  //
-                                       0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0);
-  const __m256i folded = _mm256_and_si256(_mm256_xor_si256(field, _mm256_srli_epi16(field, 4)), _mm256_set1_epi8(15));
+  const __m256i odd =
+      _mm256_setr_epi8(0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0,  //
+                       0, -128, -128, 0, -128, 0, 0, -128, -128, 0, 0, -128, 0, -128, -128, 0);
+  const __m256i folded =
+      _mm256_and_si256(_mm256_xor_si256(field, _mm256_srli_epi16(field, 4)), _mm256_set1_epi8(15));
   return _mm256_or_si256(field, _mm256_shuffle_epi8(odd, folded));
 }
 IQK_INLINE Signs both_lanes(__m256i x) {
@@ -355,7 +406,8 @@ IQK_INLINE Signs load_sign_fields(const uint8_t* p) {
     x = _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
   }
   const auto mask = [](int m) { return _mm256_set1_epi32(m); };
-  const __m256i f0 = _mm256_and_si256(x, mask(0x7f)), f1 = _mm256_and_si256(_mm256_slli_epi32(x, 1), mask(0x7f00)),
+  const __m256i f0 = _mm256_and_si256(x, mask(0x7f)),
+                f1 = _mm256_and_si256(_mm256_slli_epi32(x, 1), mask(0x7f00)),
                 f2 = _mm256_and_si256(_mm256_slli_epi32(x, 2), mask(0x7f0000)),
                 f3 = _mm256_and_si256(_mm256_slli_epi32(x, 3), mask(0x7f000000));
   return both_lanes(with_parity(_mm256_or_si256(_mm256_or_si256(f0, f1), _mm256_or_si256(f2, f3))));
@@ -366,8 +418,8 @@ IQK_INLINE Signs load_sign_words(const uint8_t* p) {
 }
 template <int V>
 IQK_INLINE Bytes flip_signs(Bytes x, const Signs& signs, int twice) {
-  const __m256i from = _mm256_setr_epi64x(0x0101010101010101 * V, 0x0101010101010101 * (V + 4), 0x0101010101010101 * (V + 8),
-                                          0x0101010101010101 * (V + 12));
+  const __m256i from = _mm256_setr_epi64x(0x0101010101010101 * V, 0x0101010101010101 * (V + 4),
+                                          0x0101010101010101 * (V + 8), 0x0101010101010101 * (V + 12));
   return select_top({bits_to_mask(signs.lo, from), bits_to_mask(signs.hi, from)}, x, splat(twice) - x);
 }
 

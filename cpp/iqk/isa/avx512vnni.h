@@ -94,10 +94,11 @@ struct Table64 {
 };
 IQK_INLINE Table32 load_table32(const void* q) {
   const uint8_t* p = static_cast<const uint8_t*>(q);
-  return {{load_broadcast(p), load_broadcast(p + 16)}}; }
+  return {{load_broadcast(p), load_broadcast(p + 16)}};
+}
 IQK_INLINE Table64 load_table64(const void* q) {
   const uint8_t* p = static_cast<const uint8_t*>(q);
- 
+
   return {{load_broadcast(p), load_broadcast(p + 16), load_broadcast(p + 32), load_broadcast(p + 48)}};
 }
 // vpshufb looks at bits 0-3 and 7 only, and the bits above 5 are 0. `bit4` chooses between two parts.

@@ -1,7 +1,9 @@
-// The vocabulary in portable C++: the definition of every operation. An instruction set's header offers the same names
-// with the same results; tests compare each of them with this one. Not a fast path: the scalar tier uses plain decoders.
+// The vocabulary in portable C++: the definition of every operation. An instruction set's header offers the
+// same names with the same results; tests compare each of them with this one. Not a fast path: the scalar
+// tier uses plain decoders.
 //
-// The virtual vector has 64 bytes: four lanes of 16 bytes, 16 dwords. Shuffles stay inside a lane unless they say so.
+// The virtual vector has 64 bytes: four lanes of 16 bytes, 16 dwords. Shuffles stay inside a lane unless they
+// say so.
 #pragma once
 
 #include <cmath>
@@ -15,15 +17,19 @@
 
 namespace IQK_NS {
 
-// ---- Constants --------------------------------------------------------------------------------------------------
+// ---- Constants
+// --------------------------------------------------------------------------------------------------
 
-constexpr int kSignedBias = 0;      // added to signed codes to make them operands of Acc: 128 where it takes unsigned
-constexpr int kPanelVectors = 1;    // vectors of 16 rows in a panel tile
-constexpr int kPanelColumns = 4;    // columns of a full panel tile (at most; signed and float tiles have their own)
+constexpr int kSignedBias =
+    0;  // added to signed codes to make them operands of Acc: 128 where it takes unsigned
+constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
+constexpr int kPanelColumns =
+    4;  // columns of a full panel tile (at most; signed and float tiles have their own)
 constexpr int kSignedColumns = 4;
 constexpr int kFloatColumns = 4;
 
-// ---- Bytes: 64 bytes ----------------------------------------------------------------------------------------------
+// ---- Bytes: 64 bytes
+// ----------------------------------------------------------------------------------------------
 
 struct Bytes {
   uint8_t at[64];
@@ -79,8 +85,12 @@ IQK_INLINE Bytes operator+(Bytes x, Bytes y) {
 IQK_INLINE Bytes operator-(Bytes x, Bytes y) {
   return each_byte([&](int i) { return x.at[i] - y.at[i]; });
 }
-IQK_INLINE uint16_t word(const Bytes& x, int i) { return static_cast<uint16_t>(x.at[2 * i] | x.at[2 * i + 1] << 8); }
-IQK_INLINE uint32_t dword(const Bytes& x, int i) { return word(x, 2 * i) | static_cast<uint32_t>(word(x, 2 * i + 1)) << 16; }
+IQK_INLINE uint16_t word(const Bytes& x, int i) {
+  return static_cast<uint16_t>(x.at[2 * i] | x.at[2 * i + 1] << 8);
+}
+IQK_INLINE uint32_t dword(const Bytes& x, int i) {
+  return word(x, 2 * i) | static_cast<uint32_t>(word(x, 2 * i + 1)) << 16;
+}
 template <class F>
 IQK_INLINE Bytes each_word(F f) {
   return each_byte([&](int i) { return static_cast<uint16_t>(f(i / 2)) >> (i % 2 * 8); });
@@ -116,7 +126,8 @@ IQK_INLINE Bytes zip_lo32(Bytes x, Bytes y) { return zip<4, 0>(x, y); }
 IQK_INLINE Bytes zip_hi32(Bytes x, Bytes y) { return zip<4, 8>(x, y); }
 IQK_INLINE Bytes zip_lo64(Bytes x, Bytes y) { return zip<8, 0>(x, y); }
 IQK_INLINE Bytes zip_hi64(Bytes x, Bytes y) { return zip<8, 8>(x, y); }
-// Byte i of the result is byte index[i] of the same lane of `table`; an index with bit 7 set gives 0 (others: 0..15).
+// Byte i of the result is byte index[i] of the same lane of `table`; an index with bit 7 set gives 0 (others:
+// 0..15).
 IQK_INLINE Bytes lookup(Bytes table, Bytes index) {
   return each_byte([&](int i) { return index.at[i] & 128 ? 0 : table.at[i / 16 * 16 + (index.at[i] & 15)]; });
 }
@@ -144,7 +155,8 @@ IQK_INLINE Bytes signed_codes(Bytes x) { return x; }
 IQK_INLINE Bytes expand_bits(uint64_t bits, int value) {
   return each_byte([&](int i) { return bits >> i & 1 ? value : 0; });
 }
-IQK_INLINE Bytes bytes_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g, uint64_t h) {
+IQK_INLINE Bytes bytes_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g,
+                          uint64_t h) {
   const uint64_t x[8] = {a, b, c, d, e, f, g, h};
   return load(x);
 }
@@ -199,7 +211,8 @@ IQK_INLINE Bytes transpose_lanes32(Bytes x) {
   return each_dword([&](int i) { return dword(x, i % 4 * 4 + i / 4); });
 }
 
-// ---- Small: 16 bytes, for scales --------------------------------------------------------------------------------
+// ---- Small: 16 bytes, for scales
+// --------------------------------------------------------------------------------
 
 struct Small {
   uint8_t at[16];
@@ -299,7 +312,8 @@ IQK_INLINE Small lookup(Small table, Small index) {
   return each_small([&](int i) { return index.at[i] & 128 ? 0 : table.at[index.at[i] & 15]; });
 }
 
-// ---- Floats<N>: 8 or 16 float32 ---------------------------------------------------------------------------------
+// ---- Floats<N>: 8 or 16 float32
+// ---------------------------------------------------------------------------------
 
 template <int N>
 struct Floats {
@@ -401,7 +415,8 @@ IQK_INLINE Floats<16> load_bf16(const void* p) {
   return each_float<16>([&](int i) { return bf16_to_fp32(h[i]); });
 }
 
-// ---- Products -----------------------------------------------------------------------------------------------------
+// ---- Products
+// -----------------------------------------------------------------------------------------------------
 
 struct Ints {
   int32_t at[16];
@@ -410,9 +425,9 @@ IQK_INLINE Floats<16> to_float(Ints x) {
   return each_float<16>([&](int i) { return static_cast<float>(x.at[i]); });
 }
 
-// Sums of four products per dword: unsigned codes of at most Max, or signed codes (Max = 0; see signed_codes), times
-// signed activations of -127..127. `add<n>` is the n-th addition since `start`: how many sums fit 16 bits is known
-// at compile time.
+// Sums of four products per dword: unsigned codes of at most Max, or signed codes (Max = 0; see
+// signed_codes), times signed activations of -127..127. `add<n>` is the n-th addition since `start`: how many
+// sums fit 16 bits is known at compile time.
 template <int Max>
 struct Acc {
   Ints sum;
@@ -441,15 +456,16 @@ struct PanelAcc {
   IQK_MEMBER Ints finish() const { return acc.finish(); }
 };
 
-
-// 16 rows of 64 bytes (16 dwords), `stride` bytes apart, become 16 lines: dword d of row r goes to dword r of the line
-// at `to + at[d] * line_stride`.
-IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at, ptrdiff_t line_stride) {
+// 16 rows of 64 bytes (16 dwords), `stride` bytes apart, become 16 lines: dword d of row r goes to dword r of
+// the line at `to + at[d] * line_stride`.
+IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at,
+                            ptrdiff_t line_stride) {
   for (int r = 0; r < 16; ++r)
     for (int d = 0; d < 16; ++d) std::memcpy(to + at[d] * line_stride + 4 * r, rows + r * stride + 4 * d, 4);
 }
 
-// ---- Codebooks ------------------------------------------------------------------------------------------------------
+// ---- Codebooks
+// ------------------------------------------------------------------------------------------------------
 
 // Eight table entries of 8 bytes: entry at(Constant<c>) in bytes 8c .. 8c + 7.
 template <class Index>
@@ -476,7 +492,8 @@ IQK_INLINE Signs load_signs(const uint8_t* p) {
   std::memcpy(r.at, p, 32);
   return r;
 }
-// 7-bit fields with bit 7 = parity. `fields`: four fields in the low 28 bits of a dword, eight dwords Stride apart.
+// 7-bit fields with bit 7 = parity. `fields`: four fields in the low 28 bits of a dword, eight dwords Stride
+// apart.
 IQK_INLINE uint8_t with_parity(int field) {
   int p = field ^ field >> 4;
   p ^= p >> 2;

@@ -152,10 +152,11 @@ struct Table64 {
 };
 IQK_INLINE Table32 load_table32(const void* q) {
   const uint8_t* p = static_cast<const uint8_t*>(q);
-  return {{{vld1q_u8(p), vld1q_u8(p + 16)}}}; }
+  return {{{vld1q_u8(p), vld1q_u8(p + 16)}}};
+}
 IQK_INLINE Table64 load_table64(const void* q) {
   const uint8_t* p = static_cast<const uint8_t*>(q);
- 
+
   return {{{vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(p + 32), vld1q_u8(p + 48)}}};
 }
 IQK_INLINE Bytes lookup(Table32 t, Bytes x) {

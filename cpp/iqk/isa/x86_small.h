@@ -1,4 +1,5 @@
-// Small (16 bytes) and Floats<8> on x86 with AVX2, FMA and F16C: shared by all x86 tiers. Definitions: generic.h.
+// Small (16 bytes) and Floats<8> on x86 with AVX2, FMA and F16C: shared by all x86 tiers. Definitions:
+// generic.h.
 #pragma once
 
 #include <immintrin.h>

@@ -6,11 +6,11 @@
 
 namespace iqk {
 
-// Weights as the kernels walk over them: groups of rows (one row for plain formats), each a header and units of 256
-// columns. The last unit may be short: `tail_bytes` of it exist.
+// Weights as the kernels walk over them: groups of rows (one row for plain formats), each a header and units
+// of 256 columns. The last unit may be short: `tail_bytes` of it exist.
 struct GroupWalk {
   const uint8_t* data;
-  const uint8_t* header;   // of all groups (a scale per tensor), or nullptr: every group begins with its own
+  const uint8_t* header;  // of all groups (a scale per tensor), or nullptr: every group begins with its own
   ptrdiff_t group_bytes;
   int64_t full_units;
   int tail_bytes;
@@ -50,8 +50,8 @@ struct PanelArgs {
 struct PlainArgs {
   GroupWalk weights;
   int64_t groups;
-  const int8_t* codes;    // [column][units * 256], natural order
-  const float* scales;    // [column][units * 8]
+  const int8_t* codes;  // [column][units * 256], natural order
+  const float* scales;  // [column][units * 8]
   int64_t columns;
   float* out;
   ptrdiff_t out_stride;
@@ -71,7 +71,7 @@ struct FloatArgs {
   ptrdiff_t group_bytes;
   int64_t rows;
   int64_t k;
-  const float* x;       // [column][x_stride], zeros from k to the next multiple of 16
+  const float* x;  // [column][x_stride], zeros from k to the next multiple of 16
   ptrdiff_t x_stride;
   int64_t columns;
   float* out;
@@ -80,10 +80,10 @@ struct FloatArgs {
 
 // How activations are packed for a format.
 struct ActivationOrder {
-  const uint8_t* gemv;            // 256 weight numbers
-  const uint8_t (*panel)[4];      // the four weights of each of 64 lines
-  int scales;                     // 8 or 16 per unit
-  bool terms;                     // scale * sum of each group is needed
+  const uint8_t* gemv;        // 256 weight numbers
+  const uint8_t (*panel)[4];  // the four weights of each of 64 lines
+  int scales;                 // 8 or 16 per unit
+  bool terms;                 // scale * sum of each group is needed
   int gemv_unit() const { return 256 + 4 * scales * (terms ? 2 : 1); }
   int panel_unit(int columns) const { return 4 * columns * (64 + scales * (terms ? 2 : 1)); }
 };
@@ -106,7 +106,8 @@ struct FormatKernels {
   void (*gemv[kGemvWidths])(const GemvArgs&);  // vector tiers
   void (*unpack)(const UnpackArgs&);
   const PanelKernels* panel;
-  void (*float_gemv)(const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
+  void (*float_gemv)(
+      const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
   void (*float_panel)(const FloatArgs&, const float* packed, float* sums);
 };
 
@@ -121,10 +122,11 @@ struct QuantizeArgs {
 struct IsaKernels {
   const FormatKernels* const* families;  // one list each, ended by id -1
   int families_count;
-  int panel_rows;     // rows of a panel tile, 0 in the scalar tier
-  int float_columns;  // columns of a float tile
+  int panel_rows;                         // rows of a panel tile, 0 in the scalar tier
+  int float_columns;                      // columns of a float tile
   bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
-  double (*int8_loop)(int64_t iterations);   // as many multiply-adds as the core can do; returns operations done
+  double (*int8_loop)(
+      int64_t iterations);  // as many multiply-adds as the core can do; returns operations done
   double (*float_loop)(int64_t iterations);
   const char* int8_instruction;
 };

@@ -1,5 +1,6 @@
-// Decoding to float32 through a format's vector code: codes of a unit to memory in the vectors' order, then eight
-// weights at a time (four where only so many are neighbours) to their place. The roundings are those of Unit.
+// Decoding to float32 through a format's vector code: codes of a unit to memory in the vectors' order, then
+// eight weights at a time (four where only so many are neighbours) to their place. The roundings are those of
+// Unit.
 #pragma once
 
 #include "iqk/kernels/trait.h"

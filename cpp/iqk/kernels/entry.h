@@ -16,8 +16,10 @@ constexpr FormatKernels vector_entry(int id) {
   k.id = id;
   k.vectorized = HasVector<F>::value;
   k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms};
-  if constexpr (HasVector<F>::value && !HasDecode<F>::value) k.decode = decode_vectors<F>;
-  else k.decode = decode<F>;
+  if constexpr (HasVector<F>::value && !HasDecode<F>::value)
+    k.decode = decode_vectors<F>;
+  else
+    k.decode = decode<F>;
   k.gemv[0] = gemv<V, 4>;
   k.gemv[1] = gemv<V, 2>;
   k.gemv[2] = gemv<V, 1>;

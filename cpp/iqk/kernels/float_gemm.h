@@ -18,9 +18,8 @@ IQK_INLINE void float_rows(const FloatArgs& a) {
     if (rest) std::memcpy(tail, p + full * kStep, static_cast<size_t>(rest * F::kBytes));
     constexpr int kChains = C == 1 ? 4 : C == 2 ? 2 : 1;
     Floats<16> sums[C][kChains];
-    unroll<C>([&](auto c) IQK_LAMBDA {
-      unroll<kChains>([&](auto n) IQK_LAMBDA { sums[c][n] = fsplat<16>(0.0f); });
-    });
+    unroll<C>([&](auto c)
+                  IQK_LAMBDA { unroll<kChains>([&](auto n) IQK_LAMBDA { sums[c][n] = fsplat<16>(0.0f); }); });
     int64_t i = 0;
     for (; i + kChains <= full; i += kChains)
       unroll<kChains>([&](auto n) IQK_LAMBDA {
@@ -49,16 +48,20 @@ void float_gemv(const FloatArgs& a) {
     const int64_t left = a.columns - c;
     part.x = a.x + c * a.x_stride;
     part.out = a.out + c * a.out_stride;
-    if (left >= 4) float_rows<F, 4>(part);
-    else if (left >= 2) float_rows<F, 2>(part);
-    else float_rows<F, 1>(part);
+    if (left >= 4)
+      float_rows<F, 4>(part);
+    else if (left >= 2)
+      float_rows<F, 2>(part);
+    else
+      float_rows<F, 1>(part);
     c += left >= 4 ? 4 : left >= 2 ? 2 : 1;
   }
 }
 
 constexpr int kFloatDepth = 256;  // columns of weights in one panel
 
-// 16 rows of `depth` (a multiple of 16) columns from `from` on, column by column. Rows behind the last repeat it.
+// 16 rows of `depth` (a multiple of 16) columns from `from` on, column by column. Rows behind the last repeat
+// it.
 template <class F>
 IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t from, int depth, float* panel) {
   if constexpr (F::kRows == 16) {
@@ -81,7 +84,8 @@ IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t from, int depth, f
         }
         fstore(block + 16 * r, F::vector(p));
       }
-      transpose16(reinterpret_cast<const uint8_t*>(block), 64, reinterpret_cast<uint8_t*>(panel + 16 * i), kInOrder, 64);
+      transpose16(reinterpret_cast<const uint8_t*>(block), 64, reinterpret_cast<uint8_t*>(panel + 16 * i),
+                  kInOrder, 64);
     }
   }
 }
@@ -98,8 +102,8 @@ IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float*
   unroll<C>([&](auto c) IQK_LAMBDA { fstore(sums + 16 * c, acc[c]); });
 }
 
-// One tile of up to 16 rows with all columns. `packed`: x as [column tile][k padded to 16][kFloatColumns], zero columns
-// behind the last. `sums`: 16 floats per padded column.
+// One tile of up to 16 rows with all columns. `packed`: x as [column tile][k padded to 16][kFloatColumns],
+// zero columns behind the last. `sums`: 16 floats per padded column.
 template <class F>
 void float_panel(const FloatArgs& a, const float* packed, float* sums) {
   alignas(64) float panel[16 * kFloatDepth];
@@ -109,7 +113,8 @@ void float_panel(const FloatArgs& a, const float* packed, float* sums) {
     const int depth = static_cast<int>(k - from < kFloatDepth ? k - from : kFloatDepth);
     float_panel_lines<F>(a, from, depth, panel);
     for (int64_t t = 0; t < tiles; ++t)
-      float_tile<kFloatColumns>(panel, packed + (t * k + from) * kFloatColumns, depth, sums + t * kFloatColumns * 16);
+      float_tile<kFloatColumns>(panel, packed + (t * k + from) * kFloatColumns, depth,
+                                sums + t * kFloatColumns * 16);
   }
   for (int64_t c = 0; c < a.columns; ++c)
     std::memcpy(a.out + c * a.out_stride, sums + 16 * c, static_cast<size_t>(a.rows) * sizeof(float));

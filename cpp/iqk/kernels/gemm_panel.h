@@ -1,5 +1,5 @@
-// The product of a panel tile with C packed columns: one kernel per largest code, scale group and presence of terms,
-// never per format.
+// The product of a panel tile with C packed columns: one kernel per largest code, scale group and presence of
+// terms, never per format.
 #pragma once
 
 #include "iqk/kernels/arguments.h"
@@ -26,9 +26,8 @@ void panel_kernel(const PanelArgs& a) {
       unroll<C>([&](auto c) IQK_LAMBDA { unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v].start(); }); });
       unroll<kLines>([&](auto n) IQK_LAMBDA {
         typename PanelAcc<Max>::Line line[V];
-        unroll<V>([&](auto v) IQK_LAMBDA {
-          line[v] = PanelAcc<Max>::prepare(codes + n * 4 * kPanelRows + 64 * v);
-        });
+        unroll<V>([&](auto v)
+                      IQK_LAMBDA { line[v] = PanelAcc<Max>::prepare(codes + n * 4 * kPanelRows + 64 * v); });
         unroll<C>([&](auto c) IQK_LAMBDA {
           unroll<V>([&](auto v) IQK_LAMBDA {
             acc[c][v].template add<decltype(n)::value>(line[v], act + 4 * (n * C + c));
@@ -39,7 +38,8 @@ void panel_kernel(const PanelArgs& a) {
         const Floats<16> scale = fload<16>(scales + 16 * v);
         unroll<C>([&](auto c) IQK_LAMBDA {
           sums[c][v] = fma(to_float(acc[c][v].finish()) * scale, fsplat<16>(act_scales[c]), sums[c][v]);
-          if constexpr (Terms) sums[c][v] = fma(fload<16>(terms + 16 * v), fsplat<16>(act_scales[S * C + c]), sums[c][v]);
+          if constexpr (Terms)
+            sums[c][v] = fma(fload<16>(terms + 16 * v), fsplat<16>(act_scales[S * C + c]), sums[c][v]);
         });
       });
       codes += kLines * 4 * kPanelRows;
@@ -60,11 +60,15 @@ constexpr PanelKernels make_panel_kernels() {
   constexpr int kFull = Max == 0 ? kSignedColumns : kPanelColumns;
   constexpr int kMiddle = kFull == 6 ? 4 : 2, kLast = kFull == 6 ? 2 : 1;
   return {{kFull, kMiddle, kLast},
-          {panel_kernel<Max, S, Terms, kFull>, panel_kernel<Max, S, Terms, kMiddle>, panel_kernel<Max, S, Terms, kLast>}};
+          {panel_kernel<Max, S, Terms, kFull>, panel_kernel<Max, S, Terms, kMiddle>,
+           panel_kernel<Max, S, Terms, kLast>}};
 }
 
-// Kernels for codes up to 15, 31, 63, 127 and for signed codes: defined in the translation unit of the common parts.
+// Kernels for codes up to 15, 31, 63, 127 and for signed codes: defined in the translation unit of the common
+// parts.
 extern const PanelKernels panel_kernels[5][2][2];
-constexpr int panel_class(int max) { return max == 0 ? 4 : max <= 15 ? 0 : max <= 31 ? 1 : max <= 63 ? 2 : 3; }
+constexpr int panel_class(int max) {
+  return max == 0 ? 4 : max <= 15 ? 0 : max <= 31 ? 1 : max <= 63 ? 2 : 3;
+}
 
 }  // namespace IQK_NS

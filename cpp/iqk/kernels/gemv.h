@@ -24,7 +24,8 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   F::codes(state, [&](auto v, Bytes codes) IQK_LAMBDA {
     constexpr int kVector = decltype(v)::value;
     unroll<C>([&](auto c) IQK_LAMBDA {
-      acc[c][F::accumulator(kVector)].template add<D::ordinal(kVector)>(codes, load(act + c * D::kActUnit + 64 * kVector));
+      acc[c][F::accumulator(kVector)].template add<D::ordinal(kVector)>(
+          codes, load(act + c * D::kActUnit + 64 * kVector));
     });
   });
   const Floats<S> scales = F::scales(state);
@@ -50,13 +51,15 @@ constexpr int kIndexUnits = 16;
 
 // Rows From .. From + R - 1 of one group (From is a constant where the rows share their decoding).
 template <class F, int C, int R, class From>
-IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const uint8_t* tail, uint16_t* index) {
+IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const uint8_t* tail,
+                           uint16_t* index) {
   using D = Derived<F>;
   constexpr int S = F::kScales;
   const GroupWalk& w = g.weights;
   const GroupPlace<F> place = group_place<F>(w, group);
   const int64_t units = w.full_units + (w.tail_bytes != 0);
-  const auto unit_at = [&](int64_t u) IQK_LAMBDA { return u < w.full_units ? place.units + u * F::kUnit : tail; };
+  const auto unit_at = [&](int64_t u)
+                           IQK_LAMBDA { return u < w.full_units ? place.units + u * F::kUnit : tail; };
   RowSums<F, C> sums[R];
   unroll<R>([&](auto r) IQK_LAMBDA {
     unroll<C>([&](auto c) IQK_LAMBDA {
@@ -74,8 +77,10 @@ IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const ui
     // Not const: GCC would keep it in memory and copy it in small pieces.
     auto shared = F::open(in);
     const uint8_t* act = g.activations + u * C * D::kActUnit;
-    if constexpr (R == 1) add_unit<F, C>(F::row(shared, from), act, sums[0]);
-    else unroll<R>([&](auto r) IQK_LAMBDA { add_unit<F, C>(F::row(shared, r), act, sums[r]); });
+    if constexpr (R == 1)
+      add_unit<F, C>(F::row(shared, from), act, sums[0]);
+    else
+      unroll<R>([&](auto r) IQK_LAMBDA { add_unit<F, C>(F::row(shared, r), act, sums[r]); });
   }
   unroll<R>([&](auto r) IQK_LAMBDA {
     const float scale = F::row_scale(In{place.units, place.header, from + r, nullptr});

@@ -1,5 +1,5 @@
-// The arithmetic limits of one core, measured with the instruction set's own multiply-adds on independent registers
-// (int8_peak_step, float_peak_step of its header).
+// The arithmetic limits of one core, measured with the instruction set's own multiply-adds on independent
+// registers (int8_peak_step, float_peak_step of its header).
 #pragma once
 
 #include "iqk/kernels/arguments.h"

@@ -45,7 +45,8 @@ void decode(const DecodeArgs& a) {
         float rest[256];
         copy_tail<F>(place.units, w, tail);
         decode_unit<F>(In{tail, place.header, r, nullptr}, rest);
-        std::memcpy(y + 256 * w.full_units, rest, static_cast<size_t>(a.k - 256 * w.full_units) * sizeof(float));
+        std::memcpy(y + 256 * w.full_units, rest,
+                    static_cast<size_t>(a.k - 256 * w.full_units) * sizeof(float));
       }
     }
   }

@@ -1,5 +1,5 @@
-// Activations: float rows to int8 codes with a float32 scale per 32. Plain loops that compilers vectorize, compiled for
-// each instruction set; the same bits everywhere.
+// Activations: float rows to int8 codes with a float32 scale per 32. Plain loops that compilers vectorize,
+// compiled for each instruction set; the same bits everywhere.
 #pragma once
 
 #include "iqk/base/half.h"

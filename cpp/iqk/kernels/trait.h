@@ -1,17 +1,15 @@
 // The vector side of a format: what its trait may say, the defaults, and what the kernels derive from it.
 //
 //   kVector            the format has vector code (else kernels take it through Natural, below)
-//   order(v, x)        which weight 0..255 of the unit byte x of vector v is; the four weights of a dword share a scale
-//   kMax               largest code of unsigned codes; 0: signed codes
-//   kOffset            code = value + offset
-//   kAccumulators, accumulator(v)   which vectors may be summed before scaling: their dwords must have equal scales
-//   kScales            scales in 256 weights: 8 or 16
-//   kRowScale, row_scale(in)        a float applied once at the end of the row
-//   kShift, shifts(s)  one bit per scale group: the value of marked groups is larger by kShift than code - kOffset
-//   kVectorMinima, minima(s)        floats added to scale * value
+//   order(v, x)        which weight 0..255 of the unit byte x of vector v is; the four weights of a dword
+//   share a scale kMax               largest code of unsigned codes; 0: signed codes kOffset            code
+//   = value + offset kAccumulators, accumulator(v)   which vectors may be summed before scaling: their dwords
+//   must have equal scales kScales            scales in 256 weights: 8 or 16 kRowScale, row_scale(in) a float
+//   applied once at the end of the row kShift, shifts(s)  one bit per scale group: the value of marked groups
+//   is larger by kShift than code - kOffset kVectorMinima, minima(s)        floats added to scale * value
 //   kIndexWords, indices(in, out)   first pass over a slice of the row; `in.index` then has the unit's words
-//   open(in) -> Group, row(group, Constant<r>) -> State   interleaved formats: the shared part once, then each row
-//   kRowByRow          the rows of a group have nothing to share: each is walked on its own
+//   open(in) -> Group, row(group, Constant<r>) -> State   interleaved formats: the shared part once, then
+//   each row kRowByRow          the rows of a group have nothing to share: each is walked on its own
 //   codes(state, put)  calls put(Constant<v>{}, Bytes) for each of the four vectors
 //   scales(state)      Floats<kScales>, natural order
 #pragma once
@@ -34,12 +32,13 @@ struct VectorDefaults {
   IQK_INLINE float row_scale(In) { return 1.0f; }
 };
 
-// Any format through its plain decoder: codes in natural order, a scale and a minimum per 16. Small codes get an offset
-// of their own: that of signed codes, 128, would cost them digits when it cancels.
+// Any format through its plain decoder: codes in natural order, a scale and a minimum per 16. Small codes get
+// an offset of their own: that of signed codes, 128, would cost them digits when it cancels.
 template <class F>
 struct Natural : F {
   static constexpr bool kVector = true;
-  static constexpr int kMax = F::kLargest <= 63 ? 2 * F::kLargest : 0, kAccumulators = 4, kScales = 16, kIndexWords = 0;
+  static constexpr int kMax = F::kLargest <= 63 ? 2 * F::kLargest : 0, kAccumulators = 4, kScales = 16,
+                       kIndexWords = 0;
   static constexpr float kOffset = kMax / 2, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true;
   static constexpr int order(int v, int x) { return 64 * v + x; }
@@ -56,8 +55,10 @@ struct Natural : F {
   IQK_INLINE void codes(const Unit& u, Put put) {
     unroll<4>([&](auto v) IQK_LAMBDA {
       const Bytes q = load(u.q + 64 * v);
-      if constexpr (kMax == 0) put(v, signed_codes(q));
-      else put(v, q + splat(kMax / 2));
+      if constexpr (kMax == 0)
+        put(v, signed_codes(q));
+      else
+        put(v, q + splat(kMax / 2));
     });
   }
   IQK_INLINE Floats<16> scales(const Unit& u) { return fload<16>(u.scale); }
@@ -123,8 +124,8 @@ struct Derived {
 
   // The 64 lines (dwords) of a unit in the panel: lines of one scale group lie together.
   struct Lines {
-    uint8_t position[64];     // of dword lane of vector v: position[16 v + lane]
-    uint8_t weight[64][4];    // the four weights of each position
+    uint8_t position[64];   // of dword lane of vector v: position[16 v + lane]
+    uint8_t weight[64][4];  // the four weights of each position
   };
   static constexpr Lines make_lines() {
     Lines l{};
@@ -139,7 +140,8 @@ struct Derived {
     return l;
   }
   static constexpr Lines lines = make_lines();
-  // Packed activations of one unit and column for the GEMV: codes in order, scales, scale * sum of each group.
+  // Packed activations of one unit and column for the GEMV: codes in order, scales, scale * sum of each
+  // group.
   struct Order {
     uint8_t weight[256];
   };
@@ -154,10 +156,14 @@ struct Derived {
   template <class State>
   IQK_INLINE Floats<F::kScales> terms(const State& s, Floats<F::kScales> scales) {
     Floats<F::kScales> t;
-    if constexpr (F::kVectorMinima && kBias != 0) t = fma(scales, fsplat<F::kScales>(-kBias), F::minima(s));
-    else if constexpr (F::kVectorMinima) t = F::minima(s);
-    else if constexpr (kBias != 0) t = scales * fsplat<F::kScales>(-kBias);
-    else t = fsplat<F::kScales>(0);
+    if constexpr (F::kVectorMinima && kBias != 0)
+      t = fma(scales, fsplat<F::kScales>(-kBias), F::minima(s));
+    else if constexpr (F::kVectorMinima)
+      t = F::minima(s);
+    else if constexpr (kBias != 0)
+      t = scales * fsplat<F::kScales>(-kBias);
+    else
+      t = fsplat<F::kScales>(0);
     if constexpr (F::kShift != 0) t = add_where(t, F::shifts(s), scales * fsplat<F::kScales>(F::kShift));
     return t;
   }

@@ -1,4 +1,5 @@
-// Rows of any format to a panel tile of codes: lines of four columns of all rows, lines of one scale group together.
+// Rows of any format to a panel tile of codes: lines of four columns of all rows, lines of one scale group
+// together.
 #pragma once
 
 #include "iqk/kernels/gemv.h"
@@ -9,7 +10,8 @@ constexpr int kPanelRows = 16 * kPanelVectors;
 
 // Decodes `units` units of one group into rows of codes, scales and terms.
 template <class F>
-IQK_INLINE void decode_group(const UnpackArgs& a, int64_t group, uint8_t* codes, float* scales, float* terms) {
+IQK_INLINE void decode_group(const UnpackArgs& a, int64_t group, uint8_t* codes, float* scales,
+                             float* terms) {
   using D = Derived<F>;
   constexpr int S = F::kScales;
   const GroupWalk& w = a.weights;
@@ -63,12 +65,15 @@ void unpack_panel(const UnpackArgs& a) {
     }
     for (int u = 0; u < a.units; ++u)
       unroll<4>([&](auto v) IQK_LAMBDA {
-        transpose16(codes + u * 256 + 64 * v, 512, a.codes + u * 64 * kLine + 64 * vector, D::lines.position + 16 * v, kLine);
+        transpose16(codes + u * 256 + 64 * v, 512, a.codes + u * 64 * kLine + 64 * vector,
+                    D::lines.position + 16 * v, kLine);
       });
     // 16 dwords hold the scales of one unit (16 each) or of two (8 each).
     for (int part = 0; part < a.units * S; part += 16) {
       const auto rows = [&](float* x) { return reinterpret_cast<const uint8_t*>(x + part); };
-      const auto to = [&](float* x) { return reinterpret_cast<uint8_t*>(x + part * kPanelRows + 16 * vector); };
+      const auto to = [&](float* x) {
+        return reinterpret_cast<uint8_t*>(x + part * kPanelRows + 16 * vector);
+      };
       transpose16(rows(scales), 128, to(a.scales), kInOrder, kLine);
       if constexpr (D::kTerms) transpose16(rows(terms), 128, to(a.terms), kInOrder, kLine);
     }

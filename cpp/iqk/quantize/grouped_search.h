@@ -150,7 +150,8 @@ IQK_INLINE float search_groups(const Levels* levels, const Store& store, const f
   for (int round = 0;; ++round) {
     double product = 0, square = 0;
     for (int64_t g = 0; g < count; ++g) {
-      // A group of zeros keeps the scale nearest to zero: all others do as well by their levels before rounding.
+      // A group of zeros keeps the scale nearest to zero: all others do as well by their levels before
+      // rounding.
       const int reach = groups[g].scale == 0 ? 0 : effort.reach;
       choose_scale<N, Tables>(levels, x + N * g, w + N * g, d, range, reach, groups[g]);
       const float s = static_cast<float>(groups[g].s);
