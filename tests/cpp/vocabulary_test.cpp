@@ -200,8 +200,17 @@ void test_bytes(int round) {
     SAME("load_lanes backwards", load_lanes(lanes + 3 * 37, -37));
     SAME("load_lanes", load_lanes(wide, 16));
     SAME("load_halves", load_halves(wide + 64, wide));
-    const Input lane(round, 16);
-    SAME("load_broadcast", load_broadcast(lane));
+    const Input sixteen(round, 16);
+    SAME("load_broadcast", load_broadcast(sixteen));
+    SAME("load_lane_pairs", load_lane_pairs(sixteen, wide + 80));
+    const Input dword(round, 4);
+    SAME("load_dword_halves", load_dword_halves(dword, wide + 92));
+    SAME("store_halves", [&] {
+      Input to(0, 64);
+      store_halves(&to[32], &to[0], load(x));
+      return load(to);
+    }());
+    unroll<4>([&](auto k) { SAME("lane", lane<decltype(k)::value>(load(x))); });
   }
   SAME("splat", splat(round < 8 ? x[0] : static_cast<int8_t>(x[0])));
   SAME("&", load(x) & load(y));
@@ -379,6 +388,9 @@ void test_floats(int round) {
   SAME("load_f32", load_f32(x));
   SAME("load_f16", load_f16(half));
   SAME("load_bf16", load_bf16(half));
+  const Input eight(round, 8);
+  SAME("strided_powers", strided_powers<1>(eight));
+  test_strided<2>(round);
   test_strided<17>(round);
   test_strided<18>(round);
   test_strided<20>(round);
@@ -448,13 +460,17 @@ void test_acc(int pattern) {
       acc.template add<decltype(n)::value>(is_signed ? isa::signed_codes(x) : x, isa::load(activations));
       wanted.template add<decltype(n)::value>(gen::load(codes), gen::load(activations));
     });
-    float got[16], want[16];
-    isa::fstore(got, isa::to_float(acc.finish()));
+    const isa::Ints ints = acc.finish();
+    float got[16], want[16], folded[8];
+    isa::fstore(got, isa::to_float(ints));
+    isa::fstore(folded, isa::folded_to_float(ints));
     gen::fstore(want, gen::to_float(wanted.finish()));
     static const std::string name = "Acc<" + std::to_string(Max) + ">";
     current = name.c_str();
     bool ok = true;
     for (int i = 0; i < 16; ++i) ok &= got[i] - static_cast<float>(biases[i]) == want[i];
+    for (int i = 0; i < 8; ++i)
+      ok &= folded[i] - static_cast<float>(biases[i] + biases[i + 8]) == want[i] + want[i + 8];
     check(ok);
   }
 }

@@ -6,12 +6,19 @@
 
 namespace IQK_NS {
 
-struct Q8_0_R8 : Interleaved<Q8_0_R8, Q8_0, Q8_0_R8_facts> {
+struct Q8_0_R8 : Interleaved<Q8_0_R8, Q8_0, Q8_0_R8_facts>, LineOrder {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
     for (int quad = 0; quad < 8; ++quad) m.bytes(2 + 4 * quad, 16 + 32 * quad + 4 * row, 4);
   }
+
+  template <class Put>
+  IQK_INLINE void lines(In in, int b, Put put) {
+    const uint8_t* p = in.block + b * kBytes * kRows + 16;
+    unroll<4>([&](auto n) IQK_LAMBDA { put(n, signed_codes(load(p + 64 * n))); });
+  }
+  IQK_INLINE Floats<8> line_scales(In in, int b) { return strided_halves<2>(in.block + b * kBytes * kRows); }
 };
 
 }  // namespace IQK_NS

@@ -6,11 +6,19 @@
 
 namespace IQK_NS {
 
-struct Q8_KV_R8 : Interleaved<Q8_KV_R8, Q8_KV, Q8_KV_R8_facts> {
+struct Q8_KV_R8 : Interleaved<Q8_KV_R8, Q8_KV, Q8_KV_R8_facts>, LineOrder {
   template <class Mover>
   static void map(Mover m, int row) {
     for (int quad = 0; quad < 8; ++quad) m.bytes(4 * quad, 32 * quad + 4 * row, 4);
   }
+
+  static constexpr bool kRowScale = true;
+  IQK_INLINE float row_scale(In in) { return read<float>(in.header + 4 * in.row); }
+  template <class Put>
+  IQK_INLINE void lines(In in, int b, Put put) {
+    unroll<4>([&](auto n) IQK_LAMBDA { put(n, signed_codes(load(in.block + 256 * b + 64 * n))); });
+  }
+  IQK_INLINE Floats<8> line_scales(In, int) { return fsplat<8>(1); }
 };
 
 }  // namespace IQK_NS

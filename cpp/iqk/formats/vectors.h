@@ -150,6 +150,25 @@ struct GroupOrder16 : GroupOrder {
   static constexpr int accumulator(int v) { return v / 2; }
 };
 
+// Codes of eight or sixteen rows side by side, see kernels/gemv_rows.h. Two quads of eight rows to a vector,
+// in order.
+struct LineOrder : VectorDefaults {
+  static constexpr bool kLines = true;
+  static constexpr int kAccumulators = 4;
+  static constexpr int accumulator(int v) { return v; }
+  static constexpr int order(int v, int x) { return 64 * v + x; }
+  static constexpr int quad(int n, int half) { return 2 * n + half; }
+};
+// The nibbles of a sub-block in 128 bytes: two quads in the low ones, then two in the high ones, and so on.
+template <class F>
+IQK_INLINE void each_nibble_line(const uint8_t* p, F put) {
+  const Bytes x = load(p), y = load(p + 64), mask = splat(15);
+  put(Constant<0>{}, x & mask);
+  put(Constant<1>{}, shr16<4>(x) & mask);
+  put(Constant<2>{}, y & mask);
+  put(Constant<3>{}, shr16<4>(y) & mask);
+}
+
 // ---- Scales
 // ---------------------------------------------------------------------------------------------------------
 

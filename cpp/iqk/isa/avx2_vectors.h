@@ -29,6 +29,10 @@ IQK_INLINE void store(void* p, Bytes x) {
   _mm256_storeu_si256(static_cast<__m256i*>(p), x.a);
   _mm256_storeu_si256(static_cast<__m256i*>(p) + 1, x.b);
 }
+IQK_INLINE void store_halves(uint8_t* p, uint8_t* q, Bytes x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), x.a);
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), x.b);
+}
 IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
   return {two_lanes(p, p + stride), two_lanes(p + 2 * stride, p + 3 * stride)};
 }
@@ -217,6 +221,7 @@ struct Ints {
   __m256i a, b;
 };
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+IQK_INLINE Floats<8> folded_to_float(Ints x) { return {_mm256_cvtepi32_ps(_mm256_add_epi32(x.a, x.b))}; }
 template <int N>
 IQK_INLINE Floats<N> fsplat(float x) {
   if constexpr (N == 8)

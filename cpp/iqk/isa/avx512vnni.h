@@ -32,6 +32,10 @@ IQK_INLINE Small lane(Bytes x) {
   return {_mm512_extracti32x4_epi32(x.v, K)};
 }
 IQK_INLINE void store(void* p, Bytes x) { _mm512_storeu_si512(p, x.v); }
+IQK_INLINE void store_halves(uint8_t* p, uint8_t* q, Bytes x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(x.v));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_extracti64x4_epi64(x.v, 1));
+}
 IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
   __m512i x = _mm512_castsi128_si512(small_load(p).v);
   x = _mm512_inserti32x4(x, small_load(p + stride).v, 1);
@@ -269,6 +273,10 @@ struct Ints {
   __m512i v;
 };
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm512_cvtepi32_ps(x.v)}; }
+IQK_INLINE Floats<8> folded_to_float(Ints x) {
+  return {
+      _mm256_cvtepi32_ps(_mm256_add_epi32(_mm512_castsi512_si256(x.v), _mm512_extracti64x4_epi64(x.v, 1)))};
+}
 
 template <int Max>
 struct Acc {

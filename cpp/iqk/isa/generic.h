@@ -47,6 +47,11 @@ IQK_INLINE Bytes load(const void* p) {
   return r;
 }
 IQK_INLINE void store(void* p, Bytes x) { std::memcpy(p, x.at, 64); }
+// Lanes 0 and 1 to p, 2 and 3 to q.
+IQK_INLINE void store_halves(uint8_t* p, uint8_t* q, Bytes x) {
+  std::memcpy(p, x.at, 32);
+  std::memcpy(q, x.at + 32, 32);
+}
 // 16 bytes at p, p + stride, p + 2 stride, p + 3 stride.
 IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
   return each_byte([&](int i) { return p[i / 16 * stride + i % 16]; });
@@ -423,6 +428,10 @@ struct Ints {
 };
 IQK_INLINE Floats<16> to_float(Ints x) {
   return each_float<16>([&](int i) { return static_cast<float>(x.at[i]); });
+}
+// The lower eight plus the upper eight.
+IQK_INLINE Floats<8> folded_to_float(Ints x) {
+  return each_float<8>([&](int i) { return static_cast<float>(x.at[i] + x.at[i + 8]); });
 }
 
 // Sums of four products per dword: unsigned codes of at most Max, or signed codes (Max = 0; see

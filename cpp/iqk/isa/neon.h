@@ -69,6 +69,12 @@ IQK_INLINE void store(void* p, Bytes x) {
   vst1q_u8(to + 32, x.c);
   vst1q_u8(to + 48, x.d);
 }
+IQK_INLINE void store_halves(uint8_t* p, uint8_t* q, Bytes x) {
+  vst1q_u8(p, x.a);
+  vst1q_u8(p + 16, x.b);
+  vst1q_u8(q, x.c);
+  vst1q_u8(q + 16, x.d);
+}
 IQK_INLINE Bytes load_halves(const uint8_t* p, const uint8_t* q) {
   return {vld1q_u8(p), vld1q_u8(p + 16), vld1q_u8(q), vld1q_u8(q + 16)};
 }
@@ -423,6 +429,7 @@ IQK_INLINE uint64_t four_words(const uint8_t* p) {
 }
 template <int Stride>
 IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
+  if constexpr (Stride == 2) return halves_to_float(vld1q_u8(p));
   return halves_to_float(two_qwords(four_words<Stride>(p), four_words<Stride>(p + 4 * Stride)));
 }
 IQK_INLINE float32x4_t powers(uint32x4_t e) {
@@ -434,7 +441,10 @@ IQK_INLINE float32x4_t powers(uint32x4_t e) {
 template <int Stride>
 IQK_INLINE Floats<8> strided_powers(const uint8_t* p) {
   uint64_t bytes = 0;
-  unroll<8>([&](auto i) IQK_LAMBDA { bytes |= static_cast<uint64_t>(p[i * Stride]) << (8 * i); });
+  if constexpr (Stride == 1)
+    bytes = read_at<uint64_t>(p);
+  else
+    unroll<8>([&](auto i) IQK_LAMBDA { bytes |= static_cast<uint64_t>(p[i * Stride]) << (8 * i); });
   const uint16x8_t e = vmovl_u8(vcreate_u8(bytes));
   return {powers(vmovl_u16(vget_low_u16(e))), powers(vmovl_high_u16(e))};
 }
@@ -464,6 +474,7 @@ struct Ints {
 IQK_INLINE Floats<16> to_float(Ints x) {
   return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
 }
+IQK_INLINE Floats<8> folded_to_float(Ints x) { return {vcvtq_f32_s32(x.a + x.c), vcvtq_f32_s32(x.b + x.d)}; }
 
 // A plain load of four bytes into a register.
 IQK_INLINE int32x2_t load_four(const uint8_t* p) { return int32x2_t{read_at<int32_t>(p), 0}; }

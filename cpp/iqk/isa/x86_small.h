@@ -78,6 +78,7 @@ IQK_INLINE __m128 half_scalar(const uint8_t* p) {
 }
 template <int Stride>
 IQK_INLINE __m128i strided_words(const uint8_t* p) {
+  if constexpr (Stride == 2) return small_load(p).v;
   const auto at = [p](int i) {
     uint16_t x;
     std::memcpy(&x, p + i * Stride, 2);
@@ -99,7 +100,10 @@ IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
 template <int Stride>
 IQK_INLINE Floats<8> strided_powers(const uint8_t* p) {
   uint64_t bytes = 0;
-  for (int i = 0; i < 8; ++i) bytes |= static_cast<uint64_t>(p[i * Stride]) << (8 * i);
+  if constexpr (Stride == 1)
+    std::memcpy(&bytes, p, 8);
+  else
+    for (int i = 0; i < 8; ++i) bytes |= static_cast<uint64_t>(p[i * Stride]) << (8 * i);
   // The exponent field of 2^(e - 128) is e - 1; below 2 the value is subnormal: 2^-127, 2^-128.
   const __m256i e = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
   const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);

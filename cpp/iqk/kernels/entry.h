@@ -16,7 +16,7 @@ constexpr FormatKernels vector_entry(int id) {
   k.id = id;
   k.vectorized = HasVector<F>::value;
   k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms};
-  if constexpr (HasVector<F>::value && !HasDecode<F>::value)
+  if constexpr (HasVector<F>::value && !HasDecode<F>::value && !V::kLines)
     k.decode = decode_vectors<F>;
   else
     k.decode = decode<F>;

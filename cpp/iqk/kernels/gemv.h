@@ -2,6 +2,7 @@
 #pragma once
 
 #include "iqk/kernels/arguments.h"
+#include "iqk/kernels/gemv_rows.h"
 #include "iqk/kernels/trait.h"
 #include "iqk/kernels/unit_walk.h"
 
@@ -93,7 +94,7 @@ IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const ui
 }
 
 template <class F, int C>
-void gemv(const GemvArgs& g) {
+IQK_INLINE void gemv_groups(const GemvArgs& g) {
   alignas(64) uint8_t tail[F::kUnit];
   alignas(64) uint16_t index[kIndexUnits * (F::kIndexWords ? F::kIndexWords : 1)];
   for (int64_t group = 0; group < g.groups; ++group) {
@@ -104,6 +105,14 @@ void gemv(const GemvArgs& g) {
       gemv_group<F, C, F::kRows>(g, group, Constant<0>{}, tail, index);
     }
   }
+}
+
+template <class F, int C>
+void gemv(const GemvArgs& g) {
+  if constexpr (F::kLines)
+    gemv_rows<F, C>(g);
+  else
+    gemv_groups<F, C>(g);
 }
 
 }  // namespace IQK_NS

@@ -10,6 +10,7 @@
 //   kIndexWords, indices(in, out)   first pass over a slice of the row; `in.index` then has the unit's words
 //   open(in) -> Group, row(group, Constant<r>) -> State   interleaved formats: the shared part once, then
 //   each row kRowByRow          the rows of a group have nothing to share: each is walked on its own
+//   kLines             codes of eight or sixteen rows side by side, see kernels/gemv_rows.h
 //   codes(state, put)  calls put(Constant<v>{}, Bytes) for each of the four vectors
 //   scales(state)      Floats<kScales>, natural order
 #pragma once
@@ -22,7 +23,7 @@ struct VectorDefaults {
   static constexpr bool kVector = true;
   static constexpr int kMax = 0, kAccumulators = 1, kScales = 8, kIndexWords = 0;
   static constexpr float kOffset = 0, kShift = 0;
-  static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false;
+  static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false, kLines = false;
   static constexpr int accumulator(int) { return 0; }
   IQK_INLINE In open(In in) { return in; }
   template <int R>
@@ -40,7 +41,7 @@ struct Natural : F {
   static constexpr int kMax = F::kLargest <= 63 ? 2 * F::kLargest : 0, kAccumulators = 4, kScales = 16,
                        kIndexWords = 0;
   static constexpr float kOffset = kMax / 2, kShift = 0;
-  static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true;
+  static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true, kLines = false;
   static constexpr int order(int v, int x) { return 64 * v + x; }
   static constexpr int accumulator(int v) { return v; }
   IQK_INLINE In open(In in) { return in; }

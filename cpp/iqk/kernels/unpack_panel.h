@@ -51,7 +51,7 @@ IQK_INLINE void decode_group(const UnpackArgs& a, int64_t group, uint8_t* codes,
 }
 
 template <class F>
-void unpack_panel(const UnpackArgs& a) {
+IQK_INLINE void unpack_groups(const UnpackArgs& a) {
   using D = Derived<F>;
   constexpr int S = F::kScales, R = F::kRows;
   static constexpr uint8_t kInOrder[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -78,6 +78,14 @@ void unpack_panel(const UnpackArgs& a) {
       if constexpr (D::kTerms) transpose16(rows(terms), 128, to(a.terms), kInOrder, kLine);
     }
   }
+}
+
+template <class F>
+void unpack_panel(const UnpackArgs& a) {
+  if constexpr (F::kLines)
+    unpack_lines<F>(a, kPanelRows);
+  else
+    unpack_groups<F>(a);
 }
 
 }  // namespace IQK_NS
