@@ -15,6 +15,7 @@ from .metadata import MOST_KEY_BYTES, Metadata
 from .tensors import TensorInfo, stored_bytes, type_name
 
 _MOST_DEPTH = 8  # of arrays in arrays
+_MOST_NUMBERS = 1 << 59  # of a tensor: their bytes can be counted, also where one axis is 0
 _LEAST_PAIR = 13  # bytes of a key and its value
 _LEAST_INFO = 24  # bytes that tell a tensor
 _U64 = struct.Struct("<Q")
@@ -180,7 +181,7 @@ def _read_infos(c: _Cursor, tensors: int, alignment: int) -> list[TensorInfo]:
         if dims > MOST_DIMS:
             raise c.fail(f"{name!r} has {dims} axes, at most {MOST_DIMS} are possible", c.at - 4)
         shape = tuple(c.u64(f"the shape of {name!r}") for _ in range(dims))[::-1]
-        if math.prod(shape) >= 2**62:
+        if math.prod(n or 1 for n in shape) >= _MOST_NUMBERS:
             raise c.fail(f"the shape {shape} of {name!r} is too large", begin)
         type_id = c.u32(f"the type of {name!r}")
         offset = c.u64(f"the offset of {name!r}")
