@@ -50,6 +50,7 @@ def small_file(path: Path) -> bytes:
 
 def attempt(path: Path, data: bytes) -> str | None:
     """Open a file and use all of it; the message of its GGUFError, or None. Anything else raised is a failure."""
+    path.unlink(missing_ok=True)  # faster than to cut a file that is still mapped
     path.write_bytes(data)
     begin = time.monotonic()
     tracemalloc.start()

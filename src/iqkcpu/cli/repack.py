@@ -60,15 +60,17 @@ def repack(
     choose(threads=threads)
     model = open_model(source)
     out = _output(model, source, target, inplace=inplace, force=force, needed=not dry_run)
-    steps = _plan(model, _pattern(only, model))
-    if not quiet:
-        _report(steps)
-    if dry_run or out is None:
-        return
-    with failures(), _progress(sum(s.nbytes for s in steps), hidden=quiet) as progress:
-        save_gguf(out, ((s.info.name, _lazy(model, s)) for s in steps), model.metadata, progress=progress)
-    if not quiet:
-        typer.echo(f"wrote {out}: {count(len(steps), 'tensor')}, {size_text(out.stat().st_size)}")
+    chosen = _pattern(only, model)
+    with failures():
+        steps = _plan(model, chosen)
+        if not quiet:
+            _report(steps)
+        if dry_run or out is None:
+            return
+        with _progress(sum(s.nbytes for s in steps), hidden=quiet) as progress:
+            save_gguf(out, ((s.info.name, _lazy(model, s)) for s in steps), model.metadata, progress=progress)
+        if not quiet:
+            typer.echo(f"wrote {out}: {count(len(steps), 'tensor')}, {size_text(out.stat().st_size)}")
 
 
 def _output(
