@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ from iqkcpu import QuantTensor, RawTensor, open_gguf, repack, save_gguf
 from iqkcpu.cli import app
 
 COMMAND = (sys.executable, "-m", "iqkcpu")
-METADATA = {"general.architecture": "llama", "general.name": "A model\nof two lines", "u8": np.uint8(3)}
+METADATA: dict[str, Any] = {"general.architecture": "llama", "general.name": "A model\nof two lines", "u8": np.uint8(3)}
 
 
 def weights(name: str, shape: tuple[int, ...]) -> QuantTensor:
@@ -30,7 +30,7 @@ def weights(name: str, shape: tuple[int, ...]) -> QuantTensor:
     return QuantTensor(np.random.default_rng(0).integers(0, 256, size, np.uint8), name, shape)
 
 
-TENSORS = {
+TENSORS: dict[str, Any] = {
     "token_embd.weight": weights("Q4_K", (8, 256)),
     "blk.0.attn_q.weight": weights("Q4_K", (8, 256)),
     "blk.0.ffn_up.weight": weights("Q4_0", (16, 256)),
@@ -244,7 +244,7 @@ def test_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
     model, out = tmp_path / "model.gguf", tmp_path / "out.gguf"
     holes(model, 1 << 17)
     for how, status in ((signal.SIGINT, 130), (signal.SIGTERM, -signal.SIGTERM)):
-        command = [*COMMAND, "repack", model, out]
+        command: list[str | Path] = [*COMMAND, "repack", model, out]
         with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as p:
             assert p.stdout is not None
             assert p.stderr is not None
@@ -273,7 +273,7 @@ def test_a_full_disk(model: Path, tmp_path: Path) -> None:
 def test_a_terminal_gets_tables_and_a_bar(model: Path, tmp_path: Path) -> None:
     ours, theirs = pty.openpty()
     environment = os.environ | {"TERM": "xterm", "COLUMNS": "150"}
-    command = [*COMMAND, "repack", model, tmp_path / "out.gguf"]
+    command: list[str | Path] = [*COMMAND, "repack", model, tmp_path / "out.gguf"]
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as p:
         os.close(theirs)
         shown = b""

@@ -10,6 +10,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -36,7 +37,7 @@ def small_file(path: Path) -> bytes:
         "a.numbers": [1, 2, 3],
         "a.nested": [[1], [2, 3]],
     }
-    tensors = {
+    tensors: dict[str, Any] = {
         "token_embd.weight": QuantTensor(bytes(4 * 34), "Q8_0", (4, 32)),
         "blk.0.ffn_up.weight": QuantTensor(bytes(8 * 18), "Q4_0", (8, 32)),
         "blk.0.exps.weight": QuantTensor(bytes(2 * 4 * 18), "IQ4_NL_R4", (2, 4, 32)),

@@ -116,7 +116,7 @@ def test_goldens(name: str) -> None:
 )
 def test_the_inverse_is_exact(name: str, groups: int, blocks: int, experts: int, threads: int, seed: int) -> None:
     t, base = Type(name), base_of(name)
-    shape = (groups * t.interleave, blocks * max(2, t.block_size))
+    shape: tuple[int, ...] = (groups * t.interleave, blocks * max(2, t.block_size))
     if experts:
         shape = (experts, *shape)
     w = random_tensor(base, shape, seed)
@@ -221,7 +221,7 @@ def test_refusals() -> None:
         unpack(w, threads=0)
     for call in (repack, unpack, repack_plan):
         with pytest.raises(TypeError, match="QuantTensor"):
-            call(w.raw)
+            call(w.raw)  # type: ignore[arg-type]
 
 
 def test_in_place_needs_memory_of_its_own() -> None:
@@ -260,7 +260,7 @@ def test_rows_that_cannot_be_had() -> None:
             get_rows(w, ids)
     for wrong in ([0.0], ["a"], [None], [True]):
         with pytest.raises(TypeError, match="integers"):
-            get_rows(w, wrong)
+            get_rows(w, wrong)  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="stores 8 rows together"):
         get_rows(repack(w), [0])
     with pytest.raises(ValueError, match="experts"):

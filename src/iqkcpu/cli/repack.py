@@ -68,7 +68,7 @@ def repack(
         if dry_run or out is None:
             return
         with _progress(sum(s.nbytes for s in steps), hidden=quiet) as progress:
-            save_gguf(out, ((s.info.name, _lazy(model, s)) for s in steps), model.metadata, progress=progress)
+            save_gguf(out, {s.info.name: _lazy(model, s) for s in steps}, model.metadata, progress=progress)
         if not quiet:
             typer.echo(f"wrote {out}: {count(len(steps), 'tensor')}, {size_text(out.stat().st_size)}")
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
@@ -25,7 +25,7 @@ Writable: TypeAlias = Tensor | LazyTensor
 
 def save_gguf(
     path: str | os.PathLike[str],
-    tensors: Mapping[str, Writable] | Iterable[tuple[str, Writable]],
+    tensors: Mapping[str, Writable],
     metadata: Mapping[str, Any] | None = None,
     *,
     progress: Callable[[int, int], object] | None = None,
@@ -48,12 +48,9 @@ def save_gguf(
     """
     values = Metadata(metadata)
     alignment = _alignment(values)
-    pairs = tensors.items() if isinstance(tensors, Mapping) else tensors
-    entries: dict[str, _Entry] = {}
-    for name, tensor in pairs:
-        if name in entries:
-            raise ValueError(f"the tensor {name!r} is given twice")
-        entries[name] = _entry(name, tensor)
+    if not isinstance(tensors, Mapping):
+        raise TypeError(f"tensors must be a mapping of names, not {type(tensors).__name__}")
+    entries = {name: _entry(name, tensor) for name, tensor in tensors.items()}
     head = bytearray(MAGIC + struct.pack("<IQQ", _VERSION, len(entries), len(values)))
     for pair in values.wire():
         head += pair
