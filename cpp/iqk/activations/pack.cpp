@@ -26,12 +26,14 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
     for (int i = 0; i < 256; ++i) to[i] = static_cast<uint8_t>(codes[order.gemv[i]]);
-    float numbers[32];
+    float numbers[2 * 16 + 4 * 16];
     for (int g = 0; g < order.scales; ++g) {
       const Group group = group_of(codes, scales, g, order.scales);
       numbers[g] = group.scale;
       numbers[order.scales + g] = group.sum;
     }
+    float* lanes = numbers + order.scales * (order.terms ? 2 : 1);
+    for (int i = 0; i < order.lanes; ++i) lanes[i] = scales[order.lane_scale[i] * 8 / order.scales];
     std::memcpy(to + 256, numbers, static_cast<size_t>(order.gemv_unit() - 256));
   }
 }

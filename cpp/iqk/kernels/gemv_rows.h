@@ -24,8 +24,9 @@ IQK_INLINE Floats<Rows> row_sums(Ints x) {
     return to_float(x);
 }
 
+// Columns first .. first + C - 1 of `columns`.
 template <class F, int C>
-IQK_INLINE void gemv_rows(const GemvArgs& g) {
+void gemv_rows(const GemvArgs& g, int columns, int first) {
   using D = Derived<F>;
   constexpr int R = F::kRows;
   const GroupWalk& w = g.weights;
@@ -38,7 +39,7 @@ IQK_INLINE void gemv_rows(const GemvArgs& g) {
     unroll<C>([&](auto c) IQK_LAMBDA { sums[c] = fsplat<R>(0); });
     for (int64_t u = 0; u < units; ++u) {
       const In in{u < w.full_units ? place.units + u * F::kUnit : tail, place.header, 0, nullptr};
-      const uint8_t* act = g.activations + u * C * D::kActUnit;
+      const uint8_t* act = g.activations + (u * columns + first) * D::kActUnit;
       for (int b = 0; b < 8; ++b) {
         Acc<F::kMax> acc[C];
         unroll<C>([&](auto c) IQK_LAMBDA { acc[c].start(); });
@@ -59,7 +60,7 @@ IQK_INLINE void gemv_rows(const GemvArgs& g) {
       }
     }
     unroll<C>([&](auto c) IQK_LAMBDA {
-      float* y = g.out + c * g.out_stride + group * R;
+      float* y = g.out + (first + c) * g.out_stride + group * R;
       fstore(y, sums[c]);
       if constexpr (F::kRowScale)
         for (int r = 0; r < R; ++r) y[r] *= F::row_scale(In{place.units, place.header, r, nullptr});
