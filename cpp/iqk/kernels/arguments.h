@@ -80,8 +80,8 @@ struct FloatArgs {
 
 // How activations are packed for a format.
 struct ActivationOrder {
-  const uint8_t* gemv;        // 256 weight numbers
-  const uint8_t (*panel)[4];  // the four weights of each of 64 lines
+  const uint8_t* gemv;        // which four neighbours each of 64 dwords has, counted in fours
+  const uint8_t* panel;       // the same for the lines of a panel
   int scales;                 // 8 or 16 per unit
   bool terms;                 // scale * sum of each group is needed
   const uint8_t* lane_scale;  // the scale of each dword lane of the accumulators

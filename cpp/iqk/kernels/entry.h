@@ -15,7 +15,7 @@ constexpr FormatKernels vector_entry(int id) {
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms, D::lane_scales.at, D::kActLanes};
+  k.order = {D::order.dword, D::lines.dword, V::kScales, D::kTerms, D::lane_scales.at, D::kActLanes};
   if constexpr (HasVector<F>::value && !HasDecode<F>::value && !V::kLines)
     k.decode = [](const DecodeArgs& a) { floats_of_rows(row_source<F>, a); };
   else

@@ -18,7 +18,7 @@ IQK_INLINE void floats_of_unit(const RowSource& source, const RowBuffers& from, 
   for (int i = 0; i < 256; i += 8) {
     const Small codes = small_load8(from.codes + i);
     Floats<8> q = Unsigned ? floats_u8<8>(codes) : floats_i8<8>(codes);
-    const int at = source.weight[i], second = source.weight[i + 4];
+    const int at = 4 * source.order[i / 4], second = 4 * source.order[i / 4 + 1];
     const int g = at / group, h = second / group;
     const auto both = [&](const float* x)
                           IQK_LAMBDA { return Run == 8 ? fsplat<8>(x[g]) : two_of(x[g], x[h]); };

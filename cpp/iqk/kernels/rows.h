@@ -79,10 +79,10 @@ struct RowSource {
   int code_class;       // see panel_class
   bool unsigned_codes;  // as decoded: else int8
   bool shift, minima, terms;
-  float bias;             // code = value + bias, where there is no shift
-  bool runs_of_eight;     // neighbours in the order of the codes are neighbours in the row: else four of them
-  const uint8_t* weight;  // which weight code i is
-  const uint8_t* line;    // of the panel, for each dword of codes
+  float bias;            // code = value + bias, where there is no shift
+  bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
+  const uint8_t* order;  // see ActivationOrder::gemv
+  const uint8_t* line;   // of the panel, for each dword of codes
   void (*decode)(const GroupWalk&, int64_t group, int64_t unit, int units, const RowBuffers&);
 
   // The buffers from the i-th unit on.
@@ -121,7 +121,7 @@ constexpr RowSource row_source = {F::kRows,
                                   Derived<F>::kTerms,
                                   Derived<F>::kBias,
                                   runs_of_eight<F>(),
-                                  Derived<F>::order.weight,
+                                  Derived<F>::order.dword,
                                   Derived<F>::lines.position,
                                   decode_rows<F>};
 

@@ -1,7 +1,7 @@
 // The vector side of a format: what its trait may say, the defaults, and what the kernels derive from it.
 //
 //   kVector              the format has vector code (else kernels take it through Natural, below)
-//   order(v, x)          which weight 0..255 of the unit byte x of vector v is; a dword's four share a scale
+//   order(v, x)          which weight 0..255 of the unit byte x of vector v is; a dword's four are neighbours
 //   kMax                 largest code of unsigned codes; 0: signed codes
 //   kOffset              code = value + offset
 //   kAccumulators, accumulator(v)   which vectors may be summed before scaling: their dwords must have equal
@@ -116,7 +116,7 @@ struct Derived {
       for (int lane = 0; lane < 16; ++lane) {
         if (scale_of(v, lane) != scale_of(first_vector(F::accumulator(v)), lane)) return false;
         for (int x = 1; x < 4; ++x)
-          if (F::order(v, 4 * lane + x) / kGroup != scale_of(v, lane)) return false;
+          if (F::order(v, 4 * lane + x) != F::order(v, 4 * lane) + x) return false;
       }
     return true;
   }
@@ -137,8 +137,8 @@ struct Derived {
 
   // The 64 lines (dwords) of a unit in the panel: lines of one scale group lie together.
   struct Lines {
-    uint8_t position[64];   // of dword `lane` of slot s: position[16 s + lane]
-    uint8_t weight[64][4];  // the four weights of each position
+    uint8_t position[64];  // of dword `lane` of slot s: position[16 s + lane]
+    uint8_t dword[64];     // which four weights are there: the quarter of the first
   };
   static constexpr Lines make_lines() {
     Lines l{};
@@ -148,7 +148,7 @@ struct Derived {
       for (int lane = 0; lane < 16; ++lane) {
         const int v = vector_in(s), position = next[scale_of(v, lane)]++;
         l.position[16 * s + lane] = static_cast<uint8_t>(position);
-        for (int x = 0; x < 4; ++x) l.weight[position][x] = static_cast<uint8_t>(F::order(v, 4 * lane + x));
+        l.dword[position] = static_cast<uint8_t>(F::order(v, 4 * lane) / 4);
       }
     return l;
   }
@@ -156,11 +156,12 @@ struct Derived {
   // Packed activations of one unit and column for the GEMV: codes in the order of the slots, scales,
   // scale * sum of each group where there are terms, the scales of the dword lanes of all accumulators.
   struct Order {
-    uint8_t weight[256];
+    uint8_t dword[64];
   };
   static constexpr Order make_order() {
     Order o{};
-    for (int i = 0; i < 256; ++i) o.weight[i] = static_cast<uint8_t>(F::order(vector_in(i / 64), i % 64));
+    for (int i = 0; i < 64; ++i)
+      o.dword[i] = static_cast<uint8_t>(F::order(vector_in(i / 16), 4 * (i % 16)) / 4);
     return o;
   }
   static constexpr Order order = make_order();
