@@ -40,8 +40,7 @@ static_assert(isa::kSignedBias == 0 || isa::kSignedBias == 128);
 static_assert(isa::kPanelVectors > 0 && isa::kPanelColumns > 0 && isa::kSignedColumns > 0 &&
               isa::kFloatColumns > 0);
 
-// ---- Results
-// ---------------------------------------------------------------------------------------------------
+// ---- Results ---------------------------------------------------------------------------------------------
 
 const char* current = "nothing";  // operation under test
 std::map<std::string, int> failures;
@@ -62,8 +61,7 @@ extern "C" void on_fault(int) {
   _exit(2);
 }
 
-// ---- Inputs
-// ----------------------------------------------------------------------------------------------------
+// ---- Inputs ----------------------------------------------------------------------------------------------
 
 std::mt19937_64 random_bits(1);
 
@@ -138,8 +136,7 @@ std::vector<float> input_floats(int round, int count) {
   return x;
 }
 
-// ---- Comparison
-// ------------------------------------------------------------------------------------------------
+// ---- Comparison ------------------------------------------------------------------------------------------
 
 using Raw = std::vector<uint8_t>;
 
@@ -188,8 +185,7 @@ IQK_RAW(IQK_NS)
     check(want == got);             \
   } while (0)
 
-// ---- Bytes
-// -----------------------------------------------------------------------------------------------------
+// ---- Bytes -----------------------------------------------------------------------------------------------
 
 void test_bytes(int round) {
   const Input x(round, 64), y(round * 7 % kRounds, 64), table(kRounds, 64);
@@ -282,8 +278,7 @@ void test_bytes(int round) {
   SAME("transpose_lanes32", transpose_lanes32(load(x)));
 }
 
-// ---- Small
-// -----------------------------------------------------------------------------------------------------
+// ---- Small -----------------------------------------------------------------------------------------------
 
 void test_small(int round) {
   const Input x(round, 16), y(round * 7 % kRounds, 16), table(kRounds, 16), eight(round, 8), four(round, 4);
@@ -317,8 +312,7 @@ void test_small(int round) {
   SAME("Small lookup", lookup(small_load(table), small_load(index)));
 }
 
-// ---- Floats
-// ----------------------------------------------------------------------------------------------------
+// ---- Floats ----------------------------------------------------------------------------------------------
 
 struct Natural {
   static constexpr int at[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -362,6 +356,13 @@ void test_floats_of(int round) {
   test_sum<N>(x);
   SAME("spread", spread<Twice>(fload<N>(x)));
   SAME("spread", spread<First>(fload<N>(x)));
+  if constexpr (N == 8) {
+    SAME("fsplat_two", fsplat_two(x + 1, x));
+    float both[2][8];
+    gen::fstore_two(both[0], both[0] + 4, gen::fload<8>(x));
+    isa::fstore_two(both[1], both[1] + 4, isa::fload<8>(x));
+    check(std::memcmp(both[0], both[1], sizeof both[0]) == 0);
+  }
   if constexpr (N == 16) {
     SAME("spread", spread<Natural>(fload<N>(x)));
     SAME("spread", spread<UpperFirst>(fload<N>(x)));
@@ -421,8 +422,7 @@ void test_conversions() {
   }
 }
 
-// ---- Products
-// --------------------------------------------------------------------------------------------------
+// ---- Products --------------------------------------------------------------------------------------------
 
 // Codes and activations by pattern: extremes of either sign, all alike (the largest sums) or by chance,
 // random ones.
@@ -533,8 +533,7 @@ void test_transpose(int round) {
   }
 }
 
-// ---- Codebooks
-// -------------------------------------------------------------------------------------------------
+// ---- Codebooks -------------------------------------------------------------------------------------------
 
 template <int Stride>
 void test_sign_fields(int round) {

@@ -6,16 +6,23 @@ namespace iqk {
 
 namespace {
 
-// Scale and scale * sum of group g of a unit.
-struct Group {
-  float scale, sum;
-};
-Group group_of(const int8_t* codes, const float* scales, int g, int groups) {
+// Bytes are moved by fours.
+void copy_dword(uint8_t* to, const int8_t* from) { std::memcpy(to, from, 4); }
+
+int sum_of_eight(const int8_t* codes) {
+  uint64_t x;
+  std::memcpy(&x, codes, sizeof x);
+  x ^= 0x8080808080808080;  // plus 128 each
+  x = (x & 0x00ff00ff00ff00ff) + (x >> 8 & 0x00ff00ff00ff00ff);
+  return static_cast<int>(x * 0x0001000100010001 >> 48) - 8 * 128;
+}
+
+// Scale times sum of group g of a unit.
+float group_sum(const int8_t* codes, const float* scales, int g, int groups) {
   const int size = 256 / groups;
   int sum = 0;
-  for (int i = g * size; i < (g + 1) * size; ++i) sum += codes[i];
-  const float scale = scales[g * 8 / groups];
-  return {scale, scale * static_cast<float>(sum)};
+  for (int i = g * size; i < (g + 1) * size; i += 8) sum += sum_of_eight(codes + i);
+  return scales[g * 8 / groups] * static_cast<float>(sum);
 }
 
 }  // namespace
@@ -25,13 +32,14 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
   for (int c = 0; c < columns; ++c, to += order.gemv_unit()) {
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
-    for (int i = 0; i < 256; ++i) to[i] = static_cast<uint8_t>(codes[order.gemv[i]]);
-    float numbers[32];
+    for (int i = 0; i < 64; ++i) copy_dword(to + 4 * i, codes + 4 * order.gemv[i]);
+    float numbers[2 * 16 + 4 * 16];
     for (int g = 0; g < order.scales; ++g) {
-      const Group group = group_of(codes, scales, g, order.scales);
-      numbers[g] = group.scale;
-      numbers[order.scales + g] = group.sum;
+      numbers[g] = scales[g * 8 / order.scales];
+      if (order.terms) numbers[order.scales + g] = group_sum(codes, scales, g, order.scales);
     }
+    float* lanes = numbers + order.scales * (order.terms ? 2 : 1);
+    for (int i = 0; i < order.lanes; ++i) lanes[i] = scales[order.lane_scale[i] * 8 / order.scales];
     std::memcpy(to + 256, numbers, static_cast<size_t>(order.gemv_unit() - 256));
   }
 }
@@ -45,14 +53,13 @@ void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
     for (int line = 0; line < 64; ++line) {
-      const uint8_t* weight = order.panel[line];
-      uint8_t* at = to + (line * columns + c) * 4;
-      for (int i = 0; i < 4; ++i) at[i] = static_cast<uint8_t>(codes[weight[i]]);
+      copy_dword(to + (line * columns + c) * 4, codes + 4 * order.panel[line]);
     }
     for (int g = 0; g < groups; ++g) {
-      const Group group = group_of(codes, scales, g, groups);
-      std::memcpy(numbers + 4 * (g * columns + c), &group.scale, 4);
-      if (order.terms) std::memcpy(numbers + 4 * ((groups + g) * columns + c), &group.sum, 4);
+      std::memcpy(numbers + 4 * (g * columns + c), scales + g * 8 / groups, 4);
+      if (!order.terms) continue;
+      const float sum = group_sum(codes, scales, g, groups);
+      std::memcpy(numbers + 4 * ((groups + g) * columns + c), &sum, 4);
     }
   }
 }

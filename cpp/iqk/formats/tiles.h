@@ -111,8 +111,7 @@ IQK_INLINE Bytes nibble(TwoVectors m) {
   return (V % 2 ? shr16<4>(x) : x) & splat(15);
 }
 
-// ---- Pair tile: quads v | v + 4 in vector v, with bit_pair<v>
-// ---------------------------------------------------
+// ---- Pair tile: quads v | v + 4 in vector v, with bit_pair<v> --------------------------------------------
 
 struct PairTileOrder : VectorDefaults {
   static constexpr int order(int v, int x) {
@@ -121,8 +120,7 @@ struct PairTileOrder : VectorDefaults {
 };
 using PairRows = TwoRuns<32>;
 
-// ---- Bit tile: the quads of the second half Apart bits above those of the first
-// ------------------------------------
+// ---- Bit tile: the quads of the second half Apart bits above those of the first --------------------------
 
 // Bits of the first half are moved up to those of the second.
 template <int Apart, int Stride = 16>
@@ -189,8 +187,7 @@ IQK_INLINE Bytes three_bits(const CodesAndHigh<Bytes>& x) {
   return bit_pair<V>(x.low) | move_bit<4 + V, 2>(x.high);
 }
 
-// ---- Numbers of all rows
-// -------------------------------------------------------------------------------------------
+// ---- Numbers of all rows ---------------------------------------------------------------------------------
 
 // Numbers of one byte, the row running fastest: those of row k become bytes 16 k .. 16 k + 15.
 IQK_INLINE Bytes row_numbers(Bytes x) {

@@ -181,8 +181,7 @@ IQK_INLINE void each_nibble_line(const uint8_t* p, F put) {
   put(Constant<3>{}, shr16<4>(y) & mask);
 }
 
-// ---- Scales
-// ---------------------------------------------------------------------------------------------------------
+// ---- Scales ----------------------------------------------------------------------------------------------
 
 // Nibbles of 8 bytes in the order low, high, low, ..
 IQK_INLINE Small nibbles_in_turn(Small x) { return zip_lo8(x, shr16<4>(x)) & small_splat(15); }
