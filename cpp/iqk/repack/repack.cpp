@@ -320,7 +320,10 @@ namespace iqk {
 
 namespace {
 
-constexpr int64_t kTileBytes = 1 << 17;  // of work handed to a thread at a time
+// Of work handed to a thread at a time, at most: two huge pages, so that threads do not wait for each other
+// while the system clears one.
+constexpr int64_t kTileBytes = 1 << 22;
+constexpr int kTilesPerThread = 8;  // at least, where there is so much
 
 // The groups of a matrix as plain and as interleaved bytes.
 struct Pair {
@@ -339,7 +342,10 @@ struct Pair {
   // f(group, worker) for all groups, a tile of them at a time.
   template <class F>
   void each_group(int threads, F&& f) const {
-    const int64_t step = std::max<int64_t>(1, kTileBytes / std::max<int64_t>(1, plain_bytes));
+    const int64_t by_size = kTileBytes / std::max<int64_t>(1, plain_bytes);
+    const int64_t by_threads =
+        groups / (static_cast<int64_t>(kTilesPerThread) * std::min(threads, kMaxThreads));
+    const int64_t step = std::max<int64_t>(1, std::min(by_size, by_threads));
     parallel_for(threads, (groups + step - 1) / step, [&](int64_t tile, int worker) {
       for (int64_t g = tile * step; g < std::min(groups, (tile + 1) * step); ++g) f(g, worker);
     });
