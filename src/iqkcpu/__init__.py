@@ -6,6 +6,7 @@ y = iqkcpu.mul_mat(w, x)                    # the same as x @ w.T
 """
 
 from . import _core
+from ._moe import moe_ffn, moe_up_gate, mul_mat_id, split_up_gate, up_gate
 from ._ops import Plan, mul_mat, plan, quantize
 from ._runtime import get_num_threads, isa, isas, set_num_threads, use_isa
 from ._tensor import QuantTensor
@@ -20,10 +21,15 @@ __all__ = [
     "get_num_threads",
     "isa",
     "isas",
+    "moe_ffn",
+    "moe_up_gate",
     "mul_mat",
+    "mul_mat_id",
     "plan",
     "quantize",
     "set_num_threads",
+    "split_up_gate",
     "types",
+    "up_gate",
     "use_isa",
 ]
