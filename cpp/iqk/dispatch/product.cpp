@@ -12,6 +12,7 @@ namespace {
 
 constexpr int kPanelUnits = 2;            // of one tile of weights: 512 columns
 constexpr int kFloatPanelRows = 16;       // rows of a float panel tile
+constexpr int64_t kManyColumns = 32;      // from here on the product takes longer than the unpacking
 constexpr int kPlainColumns = 64;         // columns that the scalar tier multiplies a decoded row with
 constexpr int64_t kMostSums = 1 << 14;    // floats, where the height of tiles is free
 constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of tiles is free
@@ -163,14 +164,8 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
   const int64_t codes = tile.valid * units_of(w) * 256;
   const Activations x = quantize_tile(p, tile, reinterpret_cast<int8_t*>(worker),
                                       reinterpret_cast<float*>(worker + codes), finite);
-  const int64_t unit_bytes =
-      path == Path::kGemv ? order.gemv_unit() * tile.columns : order.panel_unit(tile.columns);
-  for (int64_t u = 0; u < x.units && path != Path::kPlain; ++u, to += unit_bytes) {
-    if (path == Path::kGemv)
-      pack_gemv(x, order, u, 0, tile.columns, to);
-    else
-      pack_panel(x, order, u, 0, tile.columns, tile.valid, to);
-  }
+  if (path == Path::kGemv) pack_gemv(x, order, tile.columns, to);
+  if (path == Path::kPanel) pack_panel(x, order, tile.columns, tile.valid, to);
 }
 
 // ---- Multiplying tiles of rows
@@ -184,7 +179,7 @@ int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t colum
   if (path == Path::kFloatPanel) return kFloatPanelRows;
   const Weights& w = *p.weights[0];
   const int64_t rows = w.type->interleave, groups = w.rows / rows;
-  const int64_t by_size = kTileBytes / p.matrices / std::max<int64_t>(1, walk_groups(w).group_bytes);
+  const int64_t by_size = kTileBytes / std::max<int64_t>(1, walk_groups(w).group_bytes);
   const int64_t by_sums = kMostSums / (rows * columns);
   const int64_t by_threads =
       p.threads == 1 ? groups : (groups * matrices + 16 * p.threads - 1) / (16 * p.threads);
@@ -362,28 +357,37 @@ class Driver {
     return kFloatPanelRows;
   }
 
-  // The panels of up and gate lie side by side: a tile of activations is in the first-level cache for both.
+  // Of many columns the panels of up and gate lie side by side: a tile of activations is in the first-level
+  // cache for both. With few columns the unpacking decides, and that is faster with the rows of one matrix in
+  // sequence.
   int64_t multiply_panel(const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
                          const WorkerMemory& to) {
-    const FormatKernels& f = p_.format();
-    const int64_t units = units_of(w()), height = p_.isa->kernels->panel_rows;
-    for (int m = 0; m < p_.matrices; ++m)
-      std::memset(to.sums[m], 0, static_cast<size_t>(pass.sums * height) * sizeof(float));
-    for (int64_t u = 0; u < units; u += kPanelUnits) {
-      const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units - u));
-      for (int m = 0; m < p_.matrices; ++m)
-        f.unpack({walk_from(m, matrix, row), u, count, static_cast<int>(rows), to.codes[m], to.scales[m],
-                  to.terms[m]});
-      int64_t at = 0;
-      for (size_t t = pass.first_tile; t < pass.end_tile; ++t) {
-        const ColumnTile& tile = s_.tiles[t];
-        const uint8_t* x = packed_ + tile.offset + u * f.order.panel_unit(tile.columns);
-        for (int m = 0; m < p_.matrices; ++m)
-          f.panel->run[tile.width]({to.codes[m], to.scales[m], to.terms[m], x, count, to.sums[m] + at});
-        at += height * tile.columns;
-      }
+    const int together = pass.valid < kManyColumns ? 1 : p_.matrices;
+    for (int m = 0; m < p_.matrices; m += together) {
+      for (int i = m; i < m + together; ++i)
+        std::memset(to.sums[i], 0,
+                    static_cast<size_t>(pass.sums * p_.isa->kernels->panel_rows) * sizeof(float));
+      for (int64_t u = 0; u < units_of(w()); u += kPanelUnits)
+        add_units(pass, matrix, row, static_cast<int>(rows), u, m, m + together, to);
     }
-    return height;
+    return p_.isa->kernels->panel_rows;
+  }
+
+  // Adds the products of matrices [m, end) over units [u, u + kPanelUnits).
+  void add_units(const Pass& pass, int64_t matrix, int64_t row, int rows, int64_t u, int m, int end,
+                 const WorkerMemory& to) {
+    const FormatKernels& f = p_.format();
+    const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units_of(w()) - u));
+    for (int i = m; i < end; ++i)
+      f.unpack({walk_from(i, matrix, row), u, count, rows, to.codes[i], to.scales[i], to.terms[i]});
+    int64_t at = 0;
+    for (size_t t = pass.first_tile; t < pass.end_tile; ++t) {
+      const ColumnTile& tile = s_.tiles[t];
+      const uint8_t* x = packed_ + tile.offset + u * f.order.panel_unit(tile.columns);
+      for (int i = m; i < end; ++i)
+        f.panel->run[tile.width]({to.codes[i], to.scales[i], to.terms[i], x, count, to.sums[i] + at});
+      at += p_.isa->kernels->panel_rows * tile.columns;
+    }
   }
 
   // Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a
