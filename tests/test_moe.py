@@ -9,6 +9,7 @@ import pytest
 from numpy.typing import ArrayLike, NDArray
 
 import iqkcpu
+import moe_block
 from iqkcpu import QuantTensor, moe_ffn, moe_up_gate, mul_mat, mul_mat_id, plan, quantize, split_up_gate, up_gate
 from iqkcpu._moe import Activation
 
@@ -494,3 +495,11 @@ def test_out() -> None:
     sums = np.full((3, 4), np.nan, np.float32)
     assert moe_ffn(X, IDS, WEIGHTS, UP, UP, DOWN, out=sums) is sums
     np.testing.assert_array_equal(sums, moe_ffn(X, IDS, WEIGHTS, UP, UP, DOWN))
+
+
+def test_the_example() -> None:
+    reports = moe_block.compare(moe_block.Shape(8, 2, 256, 256), batches=(1, 20), seconds=0)
+    assert [r.fused for r in reports] == [True, False, True]
+    for report in reports:
+        assert 0.01 < report.error < 0.2
+        assert "tokens/s at 20" in str(report)
