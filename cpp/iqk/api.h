@@ -11,8 +11,7 @@
 
 namespace iqk {
 
-// ---- Types
-// --------------------------------------------------------------------------------------------------
+// ---- Types -----------------------------------------------------------------------------------------------
 
 struct Type {
   const char* name;
@@ -44,8 +43,7 @@ struct Weights {
   int64_t stride = 0;
 };
 
-// ---- Instruction sets
-// ---------------------------------------------------------------------------------------
+// ---- Instruction sets ------------------------------------------------------------------------------------
 
 std::vector<std::string> isas();               // usable on this machine, best last
 std::string isa();                             // the one in use: IQKCPU_ISA, else the best
@@ -55,8 +53,7 @@ std::string cpu_name();
 
 int default_threads();
 
-// ---- Work
-// ---------------------------------------------------------------------------------------------------
+// ---- Work ------------------------------------------------------------------------------------------------
 
 // out[b][r] = sum over k of w[r][k] * x[b][k]; x is [batch][k], out is [batch][rows], both contiguous
 // float32.
@@ -128,8 +125,7 @@ struct Plan {
 };
 Plan plan(const Weights& w, int64_t batch, int threads);
 
-// ---- The machine's limits, measured now (a few ms to 100 ms each)
-// ----------------------------------------------
+// ---- The machine's limits, measured now (a few ms to 100 ms each) ----------------------------------------
 
 struct Peaks {
   double int8_gops;  // the ISA's int8 multiply-add instruction(s), one thread, 2 operations per multiply-add

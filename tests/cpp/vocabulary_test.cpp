@@ -40,8 +40,7 @@ static_assert(isa::kSignedBias == 0 || isa::kSignedBias == 128);
 static_assert(isa::kPanelVectors > 0 && isa::kPanelColumns > 0 && isa::kSignedColumns > 0 &&
               isa::kFloatColumns > 0);
 
-// ---- Results
-// ---------------------------------------------------------------------------------------------------
+// ---- Results ---------------------------------------------------------------------------------------------
 
 const char* current = "nothing";  // operation under test
 std::map<std::string, int> failures;
@@ -62,8 +61,7 @@ extern "C" void on_fault(int) {
   _exit(2);
 }
 
-// ---- Inputs
-// ----------------------------------------------------------------------------------------------------
+// ---- Inputs ----------------------------------------------------------------------------------------------
 
 std::mt19937_64 random_bits(1);
 
@@ -138,8 +136,7 @@ std::vector<float> input_floats(int round, int count) {
   return x;
 }
 
-// ---- Comparison
-// ------------------------------------------------------------------------------------------------
+// ---- Comparison ------------------------------------------------------------------------------------------
 
 using Raw = std::vector<uint8_t>;
 
@@ -188,8 +185,7 @@ IQK_RAW(IQK_NS)
     check(want == got);             \
   } while (0)
 
-// ---- Bytes
-// -----------------------------------------------------------------------------------------------------
+// ---- Bytes -----------------------------------------------------------------------------------------------
 
 void test_bytes(int round) {
   const Input x(round, 64), y(round * 7 % kRounds, 64), table(kRounds, 64);
@@ -282,8 +278,7 @@ void test_bytes(int round) {
   SAME("transpose_lanes32", transpose_lanes32(load(x)));
 }
 
-// ---- Small
-// -----------------------------------------------------------------------------------------------------
+// ---- Small -----------------------------------------------------------------------------------------------
 
 void test_small(int round) {
   const Input x(round, 16), y(round * 7 % kRounds, 16), table(kRounds, 16), eight(round, 8), four(round, 4);
@@ -317,8 +312,7 @@ void test_small(int round) {
   SAME("Small lookup", lookup(small_load(table), small_load(index)));
 }
 
-// ---- Floats
-// ----------------------------------------------------------------------------------------------------
+// ---- Floats ----------------------------------------------------------------------------------------------
 
 struct Natural {
   static constexpr int at[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
@@ -421,8 +415,7 @@ void test_conversions() {
   }
 }
 
-// ---- Products
-// --------------------------------------------------------------------------------------------------
+// ---- Products --------------------------------------------------------------------------------------------
 
 // Codes and activations by pattern: extremes of either sign, all alike (the largest sums) or by chance,
 // random ones.
@@ -533,8 +526,7 @@ void test_transpose(int round) {
   }
 }
 
-// ---- Codebooks
-// -------------------------------------------------------------------------------------------------
+// ---- Codebooks -------------------------------------------------------------------------------------------
 
 template <int Stride>
 void test_sign_fields(int round) {

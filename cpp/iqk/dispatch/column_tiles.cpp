@@ -146,8 +146,10 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
   const int64_t codes = tile.valid * units_of(w) * 256;
   const Activations x = quantize_tile(p, tile, reinterpret_cast<int8_t*>(worker),
                                       reinterpret_cast<float*>(worker + codes), finite);
-  if (path == Path::kGemv) pack_gemv(x, order, tile.columns, to);
-  if (path == Path::kPanel) pack_panel(x, order, tile.columns, tile.valid, to);
+  for (int64_t u = 0; u < x.units && path == Path::kGemv; ++u, to += order.gemv_unit() * tile.columns)
+    pack_gemv(x, order, u, 0, tile.columns, to);
+  for (int64_t u = 0; u < x.units && path == Path::kPanel; ++u, to += order.panel_unit(tile.columns))
+    pack_panel(x, order, u, 0, tile.columns, tile.valid, to);
 }
 
 size_t pack_bytes(const Product& p) {

@@ -12,14 +12,8 @@
 
 namespace IQK_NS {
 
-// Tiles are built by constructors, in their place in a group.
 struct FourRows {
   Bytes row0, row1, row2, row3;
-  IQK_MEMBER FourRows(Bytes a, Bytes b, Bytes c, Bytes d)
-      : row0(zip_lo64(zip_lo32(a, b), zip_lo32(c, d))),
-        row1(zip_hi64(zip_lo32(a, b), zip_lo32(c, d))),
-        row2(zip_lo64(zip_hi32(a, b), zip_hi32(c, d))),
-        row3(zip_hi64(zip_hi32(a, b), zip_hi32(c, d))) {}
   template <int R>
   IQK_MEMBER Bytes row(Constant<R>) const {
     if constexpr (R == 0)
@@ -32,14 +26,20 @@ struct FourRows {
       return row3;
   }
 };
+// Tiles are built by constructors, in their place in a group.
+struct TransposedRows : FourRows {
+  IQK_MEMBER TransposedRows(Bytes a, Bytes b, Bytes c, Bytes d)
+      : FourRows{zip_lo64(zip_lo32(a, b), zip_lo32(c, d)), zip_hi64(zip_lo32(a, b), zip_lo32(c, d)),
+                 zip_lo64(zip_hi32(a, b), zip_hi32(c, d)), zip_hi64(zip_hi32(a, b), zip_hi32(c, d))} {}
+};
 // Two runs of each sub-block, Stride bytes apart.
 template <int Stride>
-struct TwoRuns : FourRows {
+struct TwoRuns : TransposedRows {
   IQK_INLINE Bytes load_runs(const uint8_t* p, int b) {
     return load_halves(p + b * Stride, p + (b + 4) * Stride);
   }
   IQK_MEMBER explicit TwoRuns(const uint8_t* p)
-      : FourRows(load_runs(p, 0), load_runs(p, 1), load_runs(p, 2), load_runs(p, 3)) {}
+      : TransposedRows(load_runs(p, 0), load_runs(p, 1), load_runs(p, 2), load_runs(p, 3)) {}
 };
 
 // All rows of a unit, and what the trait hands out for one of them.
@@ -111,8 +111,7 @@ IQK_INLINE Bytes nibble(TwoVectors m) {
   return (V % 2 ? shr16<4>(x) : x) & splat(15);
 }
 
-// ---- Pair tile: quads v | v + 4 in vector v, with bit_pair<v>
-// ---------------------------------------------------
+// ---- Pair tile: quads v | v + 4 in vector v, with bit_pair<v> --------------------------------------------
 
 struct PairTileOrder : VectorDefaults {
   static constexpr int order(int v, int x) {
@@ -121,12 +120,11 @@ struct PairTileOrder : VectorDefaults {
 };
 using PairRows = TwoRuns<32>;
 
-// ---- Bit tile: the quads of the second half Apart bits above those of the first
-// ------------------------------------
+// ---- Bit tile: the quads of the second half Apart bits above those of the first --------------------------
 
 // Bits of the first half are moved up to those of the second.
 template <int Apart, int Stride = 16>
-struct BitRows : FourRows {
+struct BitRows : TransposedRows {
   IQK_INLINE Bytes load_runs(const uint8_t* p, int b) {
     static constexpr BytePattern kMoveUp = byte_pattern([](int lane, int y) {
       return y % 2 ? 0 : lane % 2 ? 1 : 1 << Apart;
@@ -134,7 +132,7 @@ struct BitRows : FourRows {
     return mul16(load_lane_pairs(p + b * Stride, p + (b + 4) * Stride), load(kMoveUp));
   }
   IQK_MEMBER explicit BitRows(const uint8_t* p)
-      : FourRows(load_runs(p, 0), load_runs(p, 1), load_runs(p, 2), load_runs(p, 3)) {}
+      : TransposedRows(load_runs(p, 0), load_runs(p, 1), load_runs(p, 2), load_runs(p, 3)) {}
 };
 template <int From, int To>
 IQK_INLINE Bytes move_bit(Bytes x) {
@@ -189,8 +187,7 @@ IQK_INLINE Bytes three_bits(const CodesAndHigh<Bytes>& x) {
   return bit_pair<V>(x.low) | move_bit<4 + V, 2>(x.high);
 }
 
-// ---- Numbers of all rows
-// -------------------------------------------------------------------------------------------
+// ---- Numbers of all rows ---------------------------------------------------------------------------------
 
 // Numbers of one byte, the row running fastest: those of row k become bytes 16 k .. 16 k + 15.
 IQK_INLINE Bytes row_numbers(Bytes x) {

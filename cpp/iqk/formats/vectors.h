@@ -150,13 +150,25 @@ struct GroupOrder16 : GroupOrder {
   static constexpr int accumulator(int v) { return v / 2; }
 };
 
-// Codes of eight or sixteen rows side by side, see kernels/gemv_rows.h. Two quads of eight rows to a vector,
-// in order.
-struct LineOrder : VectorDefaults {
-  static constexpr bool kLines = true;
+// Ternary digits of bytes that are fractions of 256, see ternary_digit in planes.h; `power`: 3^n in each
+// byte.
+IQK_INLINE Bytes ternary_digits(Bytes x, Bytes power) {
+  const Bytes low = splat16(0xff), three = splat16(3);
+  const Bytes even = mul16(mul16(x & low, power & low) & low, three);
+  const Bytes odd = mul16(shr16<8>(mul16(x & splat16(0xff00), shr16<8>(power))), three);
+  return shr16<8>(even) | (odd & splat16(0x300));
+}
+// 64 weights to a vector.
+struct NaturalOrder : VectorDefaults {
   static constexpr int kAccumulators = 4;
   static constexpr int accumulator(int v) { return v; }
   static constexpr int order(int v, int x) { return 64 * v + x; }
+};
+
+// Codes of eight or sixteen rows side by side, see kernels/gemv_rows.h. Two quads of eight rows to a vector,
+// in order.
+struct LineOrder : NaturalOrder {
+  static constexpr bool kLines = true;
   static constexpr int quad(int n, int half) { return 2 * n + half; }
 };
 // The nibbles of a sub-block in 128 bytes: two quads in the low ones, then two in the high ones, and so on.
@@ -169,8 +181,7 @@ IQK_INLINE void each_nibble_line(const uint8_t* p, F put) {
   put(Constant<3>{}, shr16<4>(y) & mask);
 }
 
-// ---- Scales
-// ---------------------------------------------------------------------------------------------------------
+// ---- Scales ----------------------------------------------------------------------------------------------
 
 // Nibbles of 8 bytes in the order low, high, low, ..
 IQK_INLINE Small nibbles_in_turn(Small x) { return zip_lo8(x, shr16<4>(x)) & small_splat(15); }

@@ -6,8 +6,7 @@
 
 namespace IQK_NS {
 
-// ---- Bytes: lanes 0 and 1 in a, lanes 2 and 3 in b
-// -----------------------------------------------------------------
+// ---- Bytes: lanes 0 and 1 in a, lanes 2 and 3 in b -------------------------------------------------------
 
 struct Bytes {
   __m256i a, b;
@@ -210,8 +209,7 @@ IQK_INLINE Bytes transpose_lanes32(Bytes x) {
   return {l, h};
 }
 
-// ---- Floats<16> and Ints
-// -------------------------------------------------------------------------------------------
+// ---- Floats<16> and Ints ---------------------------------------------------------------------------------
 
 template <>
 struct Floats<16> {
@@ -321,8 +319,7 @@ IQK_INLINE Floats<16> load_bf16(const void* p) {
   return {bf16_to_ps(small_load(p).v), bf16_to_ps(small_load(static_cast<const uint8_t*>(p) + 16).v)};
 }
 
-// ---- Panel transposition
-// -------------------------------------------------------------------------------------------
+// ---- Panel transposition ---------------------------------------------------------------------------------
 
 // Eight rows of eight dwords.
 IQK_INLINE void transpose8(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at,
@@ -351,8 +348,7 @@ IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, 
   }
 }
 
-// ---- Codebooks
-// -----------------------------------------------------------------------------------------------------
+// ---- Codebooks -------------------------------------------------------------------------------------------
 
 template <int From, class Index>
 IQK_INLINE __m256i grid8_half(const uint64_t* grid, Index at) {

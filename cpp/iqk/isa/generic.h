@@ -17,8 +17,7 @@
 
 namespace IQK_NS {
 
-// ---- Constants
-// --------------------------------------------------------------------------------------------------
+// ---- Constants -------------------------------------------------------------------------------------------
 
 constexpr int kSignedBias =
     0;  // added to signed codes to make them operands of Acc: 128 where it takes unsigned
@@ -28,8 +27,7 @@ constexpr int kPanelColumns =
 constexpr int kSignedColumns = 4;
 constexpr int kFloatColumns = 4;
 
-// ---- Bytes: 64 bytes
-// ----------------------------------------------------------------------------------------------
+// ---- Bytes: 64 bytes -------------------------------------------------------------------------------------
 
 struct Bytes {
   uint8_t at[64];
@@ -216,8 +214,7 @@ IQK_INLINE Bytes transpose_lanes32(Bytes x) {
   return each_dword([&](int i) { return dword(x, i % 4 * 4 + i / 4); });
 }
 
-// ---- Small: 16 bytes, for scales
-// --------------------------------------------------------------------------------
+// ---- Small: 16 bytes, for scales -------------------------------------------------------------------------
 
 struct Small {
   uint8_t at[16];
@@ -317,8 +314,7 @@ IQK_INLINE Small lookup(Small table, Small index) {
   return each_small([&](int i) { return index.at[i] & 128 ? 0 : table.at[index.at[i] & 15]; });
 }
 
-// ---- Floats<N>: 8 or 16 float32
-// ---------------------------------------------------------------------------------
+// ---- Floats<N>: 8 or 16 float32 --------------------------------------------------------------------------
 
 template <int N>
 struct Floats {
@@ -420,8 +416,7 @@ IQK_INLINE Floats<16> load_bf16(const void* p) {
   return each_float<16>([&](int i) { return bf16_to_fp32(h[i]); });
 }
 
-// ---- Products
-// -----------------------------------------------------------------------------------------------------
+// ---- Products --------------------------------------------------------------------------------------------
 
 struct Ints {
   int32_t at[16];
@@ -473,8 +468,7 @@ IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, 
     for (int d = 0; d < 16; ++d) std::memcpy(to + at[d] * line_stride + 4 * r, rows + r * stride + 4 * d, 4);
 }
 
-// ---- Codebooks
-// ------------------------------------------------------------------------------------------------------
+// ---- Codebooks -------------------------------------------------------------------------------------------
 
 // Eight table entries of 8 bytes: entry at(Constant<c>) in bytes 8c .. 8c + 7.
 template <class Index>

@@ -80,16 +80,18 @@ struct FloatArgs {
 
 // How activations are packed for a format.
 struct ActivationOrder {
-  const uint8_t* gemv;        // 256 weight numbers
-  const uint8_t (*panel)[4];  // the four weights of each of 64 lines
+  const uint8_t* gemv;        // which four neighbours each of 64 dwords has, counted in fours
+  const uint8_t* panel;       // the same for the lines of a panel
   int scales;                 // 8 or 16 per unit
   bool terms;                 // scale * sum of each group is needed
-  int gemv_unit() const { return 256 + 4 * scales * (terms ? 2 : 1); }
+  const uint8_t* lane_scale;  // the scale of each dword lane of the accumulators
+  int lanes;                  // how many there are; 0 where the kernels do not need them
+  int gemv_unit() const { return 256 + 4 * (scales * (terms ? 2 : 1) + lanes); }
   int panel_unit(int columns) const { return 4 * columns * (64 + scales * (terms ? 2 : 1)); }
 };
 
-constexpr int kGemvWidths = 3;
-constexpr int kGemvColumns[kGemvWidths] = {4, 2, 1};
+constexpr int kGemvWidths = 4;
+constexpr int kGemvColumns[kGemvWidths] = {8, 4, 2, 1};
 constexpr int kPanelWidths = 3;
 struct PanelKernels {
   int columns[kPanelWidths];  // falling

@@ -1,9 +1,9 @@
 // A format's line in the table of kernels.
 #pragma once
 
-#include "iqk/kernels/decode.h"
 #include "iqk/kernels/float_gemm.h"
 #include "iqk/kernels/gemm_panel.h"
+#include "iqk/kernels/gemv.h"
 #include "iqk/kernels/plain.h"
 
 namespace IQK_NS {
@@ -15,14 +15,15 @@ constexpr FormatKernels vector_entry(int id) {
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.order = {D::order.weight, D::lines.weight, V::kScales, D::kTerms};
+  k.order = {D::order.dword, D::lines.dword, V::kScales, D::kTerms, D::lane_scales.at, D::kActLanes};
   if constexpr (HasVector<F>::value && !HasDecode<F>::value && !V::kLines)
-    k.decode = decode_vectors<F>;
+    k.decode = [](const DecodeArgs& a) { floats_of_rows(row_source<F>, a); };
   else
     k.decode = decode<F>;
-  k.gemv[0] = gemv<V, 4>;
-  k.gemv[1] = gemv<V, 2>;
-  k.gemv[2] = gemv<V, 1>;
+  k.gemv[0] = gemv<V, 8>;
+  k.gemv[1] = gemv<V, 4>;
+  k.gemv[2] = gemv<V, 2>;
+  k.gemv[3] = gemv<V, 1>;
   k.unpack = unpack_panel<V>;
   k.panel = &panel_kernels[panel_class(V::kMax)][V::kScales == 16][D::kTerms];
   return k;

@@ -64,11 +64,7 @@ constexpr PanelKernels make_panel_kernels() {
            panel_kernel<Max, S, Terms, kLast>}};
 }
 
-// Kernels for codes up to 15, 31, 63, 127 and for signed codes: defined in the translation unit of the common
-// parts.
-extern const PanelKernels panel_kernels[5][2][2];
-constexpr int panel_class(int max) {
-  return max == 0 ? 4 : max <= 15 ? 0 : max <= 31 ? 1 : max <= 63 ? 2 : 3;
-}
+// By panel_class, scales per 16, terms; defined in the translation unit of the common parts.
+extern const PanelKernels panel_kernels[kCodeClasses][2][2];
 
 }  // namespace IQK_NS

@@ -1,8 +1,10 @@
 // Fused product for few columns: each unit is decoded in registers and multiplied with C columns at once.
+// More columns, and several of interleaved rows, go through memory (row_products.h).
 #pragma once
 
 #include "iqk/kernels/arguments.h"
 #include "iqk/kernels/gemv_rows.h"
+#include "iqk/kernels/rows.h"
 #include "iqk/kernels/trait.h"
 #include "iqk/kernels/unit_walk.h"
 
@@ -26,7 +28,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
     constexpr int kVector = decltype(v)::value;
     unroll<C>([&](auto c) IQK_LAMBDA {
       acc[c][F::accumulator(kVector)].template add<D::ordinal(kVector)>(
-          codes, load(act + c * D::kActUnit + 64 * kVector));
+          codes, load(act + c * D::kActUnit + 64 * D::slot(kVector)));
     });
   });
   const Floats<S> scales = F::scales(state);
@@ -110,9 +112,11 @@ IQK_INLINE void gemv_groups(const GemvArgs& g) {
 template <class F, int C>
 void gemv(const GemvArgs& g) {
   if constexpr (F::kLines)
-    gemv_rows<F, C>(g);
-  else
+    for (int first = 0; first < C; first += 4) gemv_rows<F, (C < 4 ? C : 4)>(g, C, first);
+  else if constexpr (C <= (F::kRows == 1 ? 4 : 1))
     gemv_groups<F, C>(g);
+  else
+    multiply_rows(row_source<F>, g, C);
 }
 
 }  // namespace IQK_NS

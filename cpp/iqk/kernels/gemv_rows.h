@@ -1,6 +1,6 @@
-// Products and panels of the types whose tiles are lines already: vectors of one quad (four columns) of all rows, or of
-// two quads of eight rows each. They are multiplied as they lie, with the quad's activations in all dwords: every dword
-// is a row, and nothing has to be added up across a vector.
+// Products and panels of the types whose tiles are lines already: vectors of one quad (four columns) of all
+// rows, or of two quads of eight rows each. They are multiplied as they lie, with the quad's activations in
+// all dwords: every dword is a row, and nothing has to be added up across a vector.
 //
 // Such a trait has, in place of codes, scales and row,
 //   kLines             true
@@ -18,12 +18,15 @@ namespace IQK_NS {
 
 template <int Rows>
 IQK_INLINE Floats<Rows> row_sums(Ints x) {
-  if constexpr (Rows == 8) return folded_to_float(x);
-  else return to_float(x);
+  if constexpr (Rows == 8)
+    return folded_to_float(x);
+  else
+    return to_float(x);
 }
 
+// Columns first .. first + C - 1 of `columns`.
 template <class F, int C>
-IQK_INLINE void gemv_rows(const GemvArgs& g) {
+void gemv_rows(const GemvArgs& g, int columns, int first) {
   using D = Derived<F>;
   constexpr int R = F::kRows;
   const GroupWalk& w = g.weights;
@@ -36,7 +39,7 @@ IQK_INLINE void gemv_rows(const GemvArgs& g) {
     unroll<C>([&](auto c) IQK_LAMBDA { sums[c] = fsplat<R>(0); });
     for (int64_t u = 0; u < units; ++u) {
       const In in{u < w.full_units ? place.units + u * F::kUnit : tail, place.header, 0, nullptr};
-      const uint8_t* act = g.activations + u * C * D::kActUnit;
+      const uint8_t* act = g.activations + (u * columns + first) * D::kActUnit;
       for (int b = 0; b < 8; ++b) {
         Acc<F::kMax> acc[C];
         unroll<C>([&](auto c) IQK_LAMBDA { acc[c].start(); });
@@ -44,8 +47,8 @@ IQK_INLINE void gemv_rows(const GemvArgs& g) {
           constexpr int kVector = decltype(n)::value;
           unroll<C>([&](auto c) IQK_LAMBDA {
             const uint8_t* x = act + c * D::kActUnit + 32 * b;
-            acc[c].template add<kVector>(codes,
-                                         load_dword_halves(x + 4 * F::quad(kVector, 0), x + 4 * F::quad(kVector, 1)));
+            acc[c].template add<kVector>(
+                codes, load_dword_halves(x + 4 * F::quad(kVector, 0), x + 4 * F::quad(kVector, 1)));
           });
         });
         const Floats<R> scales = F::line_scales(in, b);
@@ -57,7 +60,7 @@ IQK_INLINE void gemv_rows(const GemvArgs& g) {
       }
     }
     unroll<C>([&](auto c) IQK_LAMBDA {
-      float* y = g.out + c * g.out_stride + group * R;
+      float* y = g.out + (first + c) * g.out_stride + group * R;
       fstore(y, sums[c]);
       if constexpr (F::kRowScale)
         for (int r = 0; r < R; ++r) y[r] *= F::row_scale(In{place.units, place.header, r, nullptr});
@@ -79,14 +82,17 @@ IQK_INLINE void unpack_lines(const UnpackArgs& a, int panel_rows) {
     for (int r = 0; r < R; ++r) row_scales[r] = F::row_scale(In{place.units, place.header, r, nullptr});
     if (w.tail_bytes && a.unit + a.units > w.full_units) copy_tail<F>(place.units, w, tail);
     for (int u = 0; u < a.units; ++u) {
-      const In in{a.unit + u < w.full_units ? place.units + (a.unit + u) * F::kUnit : tail, place.header, 0, nullptr};
+      const In in{a.unit + u < w.full_units ? place.units + (a.unit + u) * F::kUnit : tail, place.header, 0,
+                  nullptr};
       for (int b = 0; b < 8; ++b) {
         const int64_t line = 4 * panel_rows, group = 8 * u + b;
         uint8_t* to = a.codes + 8 * group * line + 4 * row;
         F::lines(in, b, [&](auto n, Bytes codes) IQK_LAMBDA {
           uint8_t* first = to + F::quad(decltype(n)::value, 0) * line;
-          if constexpr (R == 8) store_halves(first, to + F::quad(decltype(n)::value, 1) * line, codes);
-          else store(first, codes);
+          if constexpr (R == 8)
+            store_halves(first, to + F::quad(decltype(n)::value, 1) * line, codes);
+          else
+            store(first, codes);
         });
         const Floats<R> scales = F::line_scales(in, b) * fload<R>(row_scales);
         fstore(a.scales + group * panel_rows + row, scales);

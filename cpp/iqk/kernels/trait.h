@@ -1,18 +1,23 @@
 // The vector side of a format: what its trait may say, the defaults, and what the kernels derive from it.
 //
-//   kVector            the format has vector code (else kernels take it through Natural, below)
-//   order(v, x)        which weight 0..255 of the unit byte x of vector v is; the four weights of a dword
-//   share a scale kMax               largest code of unsigned codes; 0: signed codes kOffset            code
-//   = value + offset kAccumulators, accumulator(v)   which vectors may be summed before scaling: their dwords
-//   must have equal scales kScales            scales in 256 weights: 8 or 16 kRowScale, row_scale(in) a float
-//   applied once at the end of the row kShift, shifts(s)  one bit per scale group: the value of marked groups
-//   is larger by kShift than code - kOffset kVectorMinima, minima(s)        floats added to scale * value
-//   kIndexWords, indices(in, out)   first pass over a slice of the row; `in.index` then has the unit's words
+//   kVector              the format has vector code (else kernels take it through Natural, below)
+//   order(v, x)          which weight 0..255 of the unit byte x of vector v is; a dword's four are neighbours
+//   kMax                 largest code of unsigned codes; 0: signed codes
+//   kOffset              code = value + offset
+//   kAccumulators, accumulator(v)   which vectors may be summed before scaling: their dwords must have equal
+//                        scales
+//   kScales              scales in 256 weights: 8 or 16
+//   kRowScale, row_scale(in)        a float applied once at the end of the row
+//   kShift, shifts(s)    one bit per scale group: values of marked groups are larger by kShift than
+//                        code - kOffset
+//   kVectorMinima, minima(s)        floats added to scale * value
+//   kIndexWords, indices(in, out)   first pass over a unit; `in.index` then has the unit's words
 //   open(in) -> Group, row(group, Constant<r>) -> State   interleaved formats: the shared part once, then
-//   each row kRowByRow          the rows of a group have nothing to share: each is walked on its own
-//   kLines             codes of eight or sixteen rows side by side, see kernels/gemv_rows.h
-//   codes(state, put)  calls put(Constant<v>{}, Bytes) for each of the four vectors
-//   scales(state)      Floats<kScales>, natural order
+//                        each row
+//   kRowByRow            the rows of a group have nothing to share: each is walked on its own
+//   kLines               codes of eight or sixteen rows side by side, see kernels/gemv_rows.h
+//   codes(state, put)    calls put(Constant<v>{}, Bytes) for each of the four vectors
+//   scales(state)        Floats<kScales>, natural order
 #pragma once
 
 #include "iqk/formats/format.h"
@@ -99,12 +104,19 @@ struct Derived {
     for (int i = 0; i < v; ++i) n += F::accumulator(i) == F::accumulator(v);
     return n;
   }
+  // Where vector v lies in memory: the vectors of an accumulator together.
+  static constexpr int slot(int v) { return F::accumulator(v) * (4 / F::kAccumulators) + ordinal(v); }
+  static constexpr int vector_in(int slot_number) {
+    int v = 0;
+    while (slot(v) != slot_number) ++v;
+    return v;
+  }
   static constexpr bool consistent() {
     for (int v = 0; v < 4; ++v)
       for (int lane = 0; lane < 16; ++lane) {
         if (scale_of(v, lane) != scale_of(first_vector(F::accumulator(v)), lane)) return false;
         for (int x = 1; x < 4; ++x)
-          if (F::order(v, 4 * lane + x) / kGroup != scale_of(v, lane)) return false;
+          if (F::order(v, 4 * lane + x) != F::order(v, 4 * lane) + x) return false;
       }
     return true;
   }
@@ -125,34 +137,47 @@ struct Derived {
 
   // The 64 lines (dwords) of a unit in the panel: lines of one scale group lie together.
   struct Lines {
-    uint8_t position[64];   // of dword lane of vector v: position[16 v + lane]
-    uint8_t weight[64][4];  // the four weights of each position
+    uint8_t position[64];  // of dword `lane` of slot s: position[16 s + lane]
+    uint8_t dword[64];     // which four weights are there: the quarter of the first
   };
   static constexpr Lines make_lines() {
     Lines l{};
     int next[16] = {};
     for (int g = 0; g < F::kScales; ++g) next[g] = g * (64 / F::kScales);
-    for (int v = 0; v < 4; ++v)
+    for (int s = 0; s < 4; ++s)
       for (int lane = 0; lane < 16; ++lane) {
-        const int position = next[scale_of(v, lane)]++;
-        l.position[16 * v + lane] = static_cast<uint8_t>(position);
-        for (int x = 0; x < 4; ++x) l.weight[position][x] = static_cast<uint8_t>(F::order(v, 4 * lane + x));
+        const int v = vector_in(s), position = next[scale_of(v, lane)]++;
+        l.position[16 * s + lane] = static_cast<uint8_t>(position);
+        l.dword[position] = static_cast<uint8_t>(F::order(v, 4 * lane) / 4);
       }
     return l;
   }
   static constexpr Lines lines = make_lines();
-  // Packed activations of one unit and column for the GEMV: codes in order, scales, scale * sum of each
-  // group.
+  // Packed activations of one unit and column for the GEMV: codes in the order of the slots, scales,
+  // scale * sum of each group where there are terms, the scales of the dword lanes of all accumulators.
   struct Order {
-    uint8_t weight[256];
+    uint8_t dword[64];
   };
   static constexpr Order make_order() {
     Order o{};
-    for (int i = 0; i < 256; ++i) o.weight[i] = static_cast<uint8_t>(F::order(i / 64, i % 64));
+    for (int i = 0; i < 64; ++i)
+      o.dword[i] = static_cast<uint8_t>(F::order(vector_in(i / 16), 4 * (i % 16)) / 4);
     return o;
   }
   static constexpr Order order = make_order();
-  static constexpr int kActUnit = 256 + 4 * F::kScales * (kTerms ? 2 : 1);
+  struct LaneScales {
+    uint8_t at[16 * F::kAccumulators];
+  };
+  static constexpr LaneScales make_lane_scales() {
+    LaneScales l{};
+    for (int a = 0; a < F::kAccumulators; ++a)
+      for (int lane = 0; lane < 16; ++lane)
+        l.at[16 * a + lane] = static_cast<uint8_t>(scale_of(first_vector(a), lane));
+    return l;
+  }
+  static constexpr LaneScales lane_scales = make_lane_scales();
+  static constexpr int kActLanes = F::kLines ? 0 : 16 * F::kAccumulators;
+  static constexpr int kActUnit = 256 + 4 * (F::kScales * (kTerms ? 2 : 1) + kActLanes);
 
   template <class State>
   IQK_INLINE Floats<F::kScales> terms(const State& s, Floats<F::kScales> scales) {

@@ -1,0 +1,143 @@
+// Rows of a format decoded to memory. One function per format does it for three users: products with several
+// columns, panel tiles and decoding to floats, whose code is then the same for all formats (row_products.h,
+// row_panel.h, row_floats.h).
+#pragma once
+
+#include "iqk/kernels/arguments.h"
+#include "iqk/kernels/trait.h"
+#include "iqk/kernels/unit_walk.h"
+
+namespace IQK_NS {
+
+// Units of one group of rows at a time.
+constexpr int kMostUnits = 8;
+
+// What decoding fills, for row r of the group and the n-th unit of the call, i = r * units_per_row + n:
+//   codes    [i][256], in the order of Derived::order
+//   scales   [i][kScales], natural order, the row's scale included
+//   offsets  [i][kScales], added to the codes before scaling; formats with kShift only
+//   minima   [i][kScales], added after it; formats with kVectorMinima only
+//   lanes    [i][kAccumulators][16], the scales of the codes' dword lanes; may be null
+struct RowBuffers {
+  uint8_t* codes;
+  float* scales;
+  float* offsets;
+  float* minima;
+  float* lanes;
+  int units_per_row;
+};
+
+// Units [unit, unit + units) of all rows of `group`, at most kMostUnits.
+template <class F>
+void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, const RowBuffers& to) {
+  using D = Derived<F>;
+  constexpr int S = F::kScales, A = F::kAccumulators;
+  static_assert(!(F::kRowScale && F::kVectorMinima), "the row's scale is not applied to minima");
+  const GroupPlace<F> place = group_place<F>(w, group);
+  alignas(64) uint8_t tail[F::kUnit];
+  alignas(64) uint16_t index[kMostUnits * (F::kIndexWords ? F::kIndexWords : 1)];
+  if (w.tail_bytes && unit + units > w.full_units) copy_tail<F>(place.units, w, tail);
+  const auto unit_at = [&](int n) IQK_LAMBDA {
+    return unit + n < w.full_units ? place.units + (unit + n) * F::kUnit : tail;
+  };
+  if constexpr (F::kIndexWords != 0)
+    for (int n = 0; n < units; ++n)
+      F::indices(In{unit_at(n), place.header, 0, nullptr}, index + n * F::kIndexWords);
+  for (int n = 0; n < units; ++n) {
+    // Not const, nor the state: GCC would keep it in memory and copy it in small pieces.
+    auto shared = F::open(In{unit_at(n), place.header, 0, index + n * F::kIndexWords});
+    const auto one_row = [&](auto r) IQK_LAMBDA {
+      const int i = static_cast<int>(r) * to.units_per_row + n;
+      auto state = F::row(shared, r);
+      F::codes(state, [&](auto v, Bytes x)
+                          IQK_LAMBDA { store(to.codes + 256 * i + 64 * D::slot(decltype(v)::value), x); });
+      Floats<S> scales = F::scales(state);
+      if constexpr (F::kRowScale)
+        scales = scales * fsplat<S>(F::row_scale(In{place.units, place.header, r, nullptr}));
+      fstore(to.scales + S * i, scales);
+      if (to.lanes != nullptr)
+        unroll<A>([&](auto a) IQK_LAMBDA {
+          fstore(to.lanes + 16 * (A * i + a),
+                 spread<typename D::template LaneMap<decltype(a)::value>>(scales));
+        });
+      if constexpr (F::kShift != 0)
+        fstore(to.offsets + S * i, add_where(fsplat<S>(-D::kBias), F::shifts(state), fsplat<S>(F::kShift)));
+      if constexpr (F::kVectorMinima) fstore(to.minima + S * i, F::minima(state));
+    };
+    if constexpr (F::kRowByRow) {
+      for (int r = 0; r < F::kRows; ++r) one_row(r);
+    } else {
+      unroll<F::kRows>(one_row);
+    }
+  }
+}
+
+// A format as the users of its rows see it.
+struct RowSource {
+  int rows;  // of a group
+  int scales, accumulators;
+  int code_class;       // see panel_class
+  bool unsigned_codes;  // as decoded: else int8
+  bool shift, minima, terms;
+  float bias;            // code = value + bias, where there is no shift
+  bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
+  const uint8_t* order;  // see ActivationOrder::gemv
+  const uint8_t* line;   // of the panel, for each dword of codes
+  void (*decode)(const GroupWalk&, int64_t group, int64_t unit, int units, const RowBuffers&);
+
+  // The buffers from the i-th unit on.
+  RowBuffers from(const RowBuffers& b, int i) const {
+    return {b.codes + 256 * i,
+            b.scales + scales * i,
+            b.offsets + scales * i,
+            b.minima + scales * i,
+            b.lanes ? b.lanes + 16 * accumulators * i : nullptr,
+            b.units_per_row};
+  }
+};
+
+// Codes up to 15, 31, 63, 127, and signed codes.
+constexpr int kCodeClasses = 5;
+constexpr int panel_class(int max) {
+  return max == 0 ? 4 : max <= 15 ? 0 : max <= 31 ? 1 : max <= 63 ? 2 : 3;
+}
+
+template <class F>
+constexpr bool runs_of_eight() {
+  for (int v = 0; v < 4; ++v)
+    for (int x = 0; x < 64; ++x)
+      if (F::order(v, x) != F::order(v, x / 8 * 8) + x % 8) return false;
+  return true;
+}
+
+template <class F>
+constexpr RowSource row_source = {F::kRows,
+                                  F::kScales,
+                                  F::kAccumulators,
+                                  panel_class(F::kMax),
+                                  F::kMax != 0 || kSignedBias != 0,
+                                  F::kShift != 0,
+                                  F::kVectorMinima,
+                                  Derived<F>::kTerms,
+                                  Derived<F>::kBias,
+                                  runs_of_eight<F>(),
+                                  Derived<F>::order.dword,
+                                  Derived<F>::lines.position,
+                                  decode_rows<F>};
+
+// What is added to the sums per scale group, minimum + offset * scale, for `count` groups. Without shift and
+// minima that is -bias * scale.
+inline void make_terms(const RowSource& source, const RowBuffers& b, int count, float* terms) {
+  for (int i = 0; i < count; i += 8) {
+    const Floats<8> offset = source.shift ? fload<8>(b.offsets + i) : fsplat<8>(-source.bias);
+    const Floats<8> minimum = source.minima ? fload<8>(b.minima + i) : fsplat<8>(0);
+    fstore(terms + i, fma(fload<8>(b.scales + i), offset, minimum));
+  }
+}
+
+// The users; defined once per instruction set.
+void multiply_rows(const RowSource& source, const GemvArgs& args, int columns);
+void panel_of_rows(const RowSource& source, const UnpackArgs& args);
+void floats_of_rows(const RowSource& source, const DecodeArgs& args);
+
+}  // namespace IQK_NS
