@@ -39,7 +39,7 @@ class QuantTensor:
     _matrix: _core.Matrix
     _raw: NDArray[np.uint8]
     _shape: tuple[int, ...]
-    _stack: _core.Experts | None
+    _stack: tuple[NDArray[np.uint8], _core.Experts]  # `_raw` as the core takes experts, made when first asked for
     _type: Type
 
     def __init__(self, raw: ArrayLike, type: str | SupportsIndex | Type, shape: tuple[SupportsIndex, ...]) -> None:
@@ -53,7 +53,6 @@ class QuantTensor:
         self._matrix = _core.Matrix(type.id, flat, math.prod(dims[:-1]), k)
         self._raw = flat if type.name == "I2_S" else flat.reshape(*dims[:-1], type.row_bytes(k))
         self._shape = dims
-        self._stack = None
         self._type = type
 
     @classmethod
@@ -62,23 +61,25 @@ class QuantTensor:
         if raw.flags.c_contiguous:
             return cls(raw, type, shape)
         view = object.__new__(cls)  # without a `_matrix`, which is all rows in one piece
-        view._raw, view._shape, view._stack, view._type = raw, shape, None, type
+        view._raw, view._shape, view._type = raw, shape, type
         return view
 
     def _experts(self) -> _core.Experts:
         """The weights as the core takes experts; a matrix is one of them."""
-        if self._stack is None:
-            experts = self._shape[0] if self.ndim == 3 else 1
-            rows, k = self._shape[-2:]
-            size = self._type._info.matrix_bytes(rows, k)
-            raw, stride = self._raw, size
-            if raw.flags.c_contiguous:
-                flat = raw.reshape(-1)
-            else:
-                stride = raw.strides[0]
-                flat = as_strided(raw, ((experts - 1) * stride + size,), (1,), writeable=False)
-            self._stack = _core.Experts(self._type.id, flat, experts, rows, k, stride)
-        return self._stack
+        raw = self._raw
+        held = getattr(self, "_stack", None)
+        if held is not None and held[0] is raw:
+            return held[1]
+        experts = self._shape[0] if self.ndim == 3 else 1
+        rows, k = self._shape[-2:]
+        size = self._type._info.matrix_bytes(rows, k)
+        if raw.flags.c_contiguous:
+            flat, stride = raw.reshape(-1), size
+        else:
+            stride = raw.strides[0]
+            flat = as_strided(raw, ((experts - 1) * stride + size,), (1,), writeable=False)
+        self._stack = raw, _core.Experts(self._type.id, flat, experts, rows, k, stride)
+        return self._stack[1]
 
     @property
     def raw(self) -> NDArray[np.uint8]:

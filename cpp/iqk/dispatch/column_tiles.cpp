@@ -161,7 +161,7 @@ size_t packed_column_bytes(const Weights& w, const Isa& isa) {
   const FormatKernels& f = isa.find(*w.type);
   if (!w.type->tier) return static_cast<size_t>(padded_k(w)) * sizeof(float);
   if (f.plain) return quantized_bytes(w, 1);
-  return static_cast<size_t>(f.order.panel_unit(1)) * static_cast<size_t>(units_of(w));
+  return static_cast<size_t>(std::max(f.order.gemv_unit(), f.order.panel_unit(1)) * units_of(w));
 }
 
 }  // namespace iqk
