@@ -22,29 +22,36 @@ struct Epilogue {
   GateRows gate{};                 // biases: [matrix][rows] or null
   const float* weights = nullptr;  // kAccumulate: of each slot
 
-  // `rows` sums from `row` on of the column at `position`, of a matrix (and of the gate that goes with it).
-  void finish(int64_t matrix, int64_t position, int64_t row, int64_t count, const float* sums,
-              const float* gate_sums) const {
-    float* to = out + places.at(position) * rows + row;
+  // A tile of sums [column][stride]: `count` rows from `row` on of a matrix, for `columns` columns from
+  // `position` on. `gate_sums`: of the gate that goes with it. Columns that are not finite are left out.
+  void finish(int64_t matrix, int64_t position, int64_t columns, const bool* finite, int64_t row,
+              int64_t count, const float* sums, const float* gate_sums, int64_t stride) const {
     const auto bias = [&](const float* all) { return all ? all + matrix * rows + row : nullptr; };
     const GateRows here{gate.activation, gate.limit, bias(gate.up_bias), bias(gate.gate_bias)};
-    switch (kind) {
-      case Kind::kStore:
-        std::memcpy(to, sums, static_cast<size_t>(count) * sizeof(float));
-        break;
-      case Kind::kGate:
-        apply_gate(here, sums, gate_sums, count, to);
-        break;
-      case Kind::kGateOver:
-        apply_gate(here, to, sums, count, to);
-        break;
-      case Kind::kAccumulate: {
-        const float weight = weights[places.slots[position]];
-        for (int64_t i = 0; i < count; ++i)
-          to[i] += weight * (here.up_bias ? sums[i] + here.up_bias[i] : sums[i]);
-        break;
+    for (int64_t c = 0; c < columns; ++c) {
+      if (!finite[c]) continue;
+      float* to = out + places.at(position + c) * rows + row;
+      const float* from = sums + c * stride;
+      switch (kind) {
+        case Kind::kStore:
+          std::memcpy(to, from, static_cast<size_t>(count) * sizeof(float));
+          break;
+        case Kind::kGate:
+          apply_gate(here, from, gate_sums + c * stride, count, to);
+          break;
+        case Kind::kGateOver:
+          apply_gate(here, to, from, count, to);
+          break;
+        case Kind::kAccumulate:
+          add(weights[places.slots[position + c]], here.up_bias, from, count, to);
+          break;
       }
     }
+  }
+
+ private:
+  static void add(float weight, const float* bias, const float* sums, int64_t count, float* to) {
+    for (int64_t i = 0; i < count; ++i) to[i] += weight * (bias ? sums[i] + bias[i] : sums[i]);
   }
 };
 

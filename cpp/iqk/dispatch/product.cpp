@@ -41,7 +41,7 @@ struct Workspace {
 struct WorkerMemory {
   uint8_t* codes[2];
   float *scales[2], *terms[2], *sums[2];
-  WorkerMemory(const Workspace& space, int matrices, uint8_t* memory) {
+  WorkerMemory(const Workspace& space, int matrices, uint8_t* memory) : codes{}, scales{}, terms{}, sums{} {
     for (int m = 0; m < matrices; ++m) {
       codes[m] = memory + static_cast<size_t>(m) * space.bytes(1);
       scales[m] = reinterpret_cast<float*>(codes[m] + space.codes);
@@ -149,10 +149,8 @@ class Driver {
     for (; row < end; row += plan.height) {
       const int64_t rows = std::min(plan.height, end - row);
       const int64_t stride = multiply_tile(plan.path, pass, matrix, row, rows, to);
-      for (int64_t c = 0; c < pass.valid; ++c)
-        if (finite_[pass.first + c - base_])
-          p_.epilogue.finish(matrix, pass.first + c, row, rows, to.sums[0] + c * stride,
-                             p_.matrices == 2 ? to.sums[1] + c * stride : nullptr);
+      p_.epilogue.finish(matrix, pass.first, pass.valid, finite_ + (pass.first - base_), row, rows,
+                         to.sums[0], to.sums[1], stride);
     }
   }
 
@@ -253,7 +251,8 @@ class Driver {
             total += static_cast<double>(decoded[r * k + i]) * static_cast<double>(x[i]);
           sums[r / rows][r % rows] = static_cast<float>(total);
         }
-        p_.epilogue.finish(share.matrix, share.first + c, row, rows, sums[0], sums[1]);
+        const bool computed = true;
+        p_.epilogue.finish(share.matrix, share.first + c, 1, &computed, row, rows, sums[0], sums[1], rows);
       }
     }
   }
