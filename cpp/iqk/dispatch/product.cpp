@@ -220,13 +220,15 @@ class Driver {
     const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units_of(w()) - u));
     for (int i = m; i < end; ++i)
       f.unpack({walk_from(i, matrix, row), u, count, rows, to.codes[i], to.scales[i], to.terms[i]});
+    const int64_t height = p_.isa->kernels->panel_rows;
+    const uint8_t* const packed = packed_;
+    const ColumnTile* const last = s_.cut.tiles.data() + pass.end_tile;
     int64_t at = 0;
-    for (size_t t = pass.first_tile; t < pass.end_tile; ++t) {
-      const ColumnTile& tile = s_.cut.tiles[t];
-      const uint8_t* x = packed_ + tile.offset + u * f.order.panel_unit(tile.columns);
-      for (int i = m; i < end; ++i)
-        f.panel->run[tile.width]({to.codes[i], to.scales[i], to.terms[i], x, count, to.sums[i] + at});
-      at += p_.isa->kernels->panel_rows * tile.columns;
+    for (const ColumnTile* tile = s_.cut.tiles.data() + pass.first_tile; tile != last; ++tile) {
+      const uint8_t* x = packed + tile->offset + u * f.order.panel_unit(tile->columns);
+      const auto run = f.panel->run[tile->width];
+      for (int i = m; i < end; ++i) run({to.codes[i], to.scales[i], to.terms[i], x, count, to.sums[i] + at});
+      at += height * tile->columns;
     }
   }
 
