@@ -61,7 +61,8 @@ class Block:
         rng = np.random.default_rng(seed)
 
         def weights(*dims: int) -> Floats:
-            return rng.standard_normal(dims, np.float32) / np.float32(math.sqrt(dims[-1]))
+            scaled: Floats = rng.standard_normal(dims, np.float32) / np.float32(math.sqrt(dims[-1]))
+            return scaled
 
         self.shape = shape
         self.router = weights(shape.experts, shape.channels)

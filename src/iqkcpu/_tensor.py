@@ -67,7 +67,7 @@ class QuantTensor:
     def _experts(self) -> _core.Experts:
         """The weights as the core takes experts; a matrix is one of them."""
         raw = self._raw
-        held = getattr(self, "_stack", None)
+        held: tuple[NDArray[np.uint8], _core.Experts] | None = getattr(self, "_stack", None)
         if held is not None and held[0] is raw:
             return held[1]
         experts = self._shape[0] if self.ndim == 3 else 1
