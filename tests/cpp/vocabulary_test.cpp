@@ -356,6 +356,13 @@ void test_floats_of(int round) {
   test_sum<N>(x);
   SAME("spread", spread<Twice>(fload<N>(x)));
   SAME("spread", spread<First>(fload<N>(x)));
+  if constexpr (N == 8) {
+    SAME("fsplat_two", fsplat_two(x + 1, x));
+    float both[2][8];
+    gen::fstore_two(both[0], both[0] + 4, gen::fload<8>(x));
+    isa::fstore_two(both[1], both[1] + 4, isa::fload<8>(x));
+    check(std::memcmp(both[0], both[1], sizeof both[0]) == 0);
+  }
   if constexpr (N == 16) {
     SAME("spread", spread<Natural>(fload<N>(x)));
     SAME("spread", spread<UpperFirst>(fload<N>(x)));

@@ -338,6 +338,14 @@ template <int N>
 IQK_INLINE void fstore(float* p, Floats<N> x) {
   for (int i = 0; i < N; ++i) p[i] = x.at[i];
 }
+// *p in the first four elements, *q in the others; the first four to p, the others to q.
+IQK_INLINE Floats<8> fsplat_two(const float* p, const float* q) {
+  return each_float<8>([&](int i) { return i < 4 ? *p : *q; });
+}
+IQK_INLINE void fstore_two(float* p, float* q, Floats<8> x) {
+  std::memcpy(p, x.at, 16);
+  std::memcpy(q, x.at + 4, 16);
+}
 template <int N>
 IQK_INLINE Floats<N> operator*(Floats<N> x, Floats<N> y) {
   return each_float<N>([&](int i) { return x.at[i] * y.at[i]; });

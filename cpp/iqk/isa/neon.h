@@ -323,6 +323,13 @@ IQK_INLINE void fstore(float* p, Floats<16> x) {
   vst1q_f32(p + 8, x.c);
   vst1q_f32(p + 12, x.d);
 }
+IQK_INLINE Floats<8> fsplat_two(const float* p, const float* q) {
+  return {vld1q_dup_f32(p), vld1q_dup_f32(q)};
+}
+IQK_INLINE void fstore_two(float* p, float* q, Floats<8> x) {
+  vst1q_f32(p, x.a);
+  vst1q_f32(q, x.b);
+}
 IQK_INLINE Floats<8> operator*(Floats<8> x, Floats<8> y) { return {x.a * y.a, x.b * y.b}; }
 IQK_INLINE Floats<16> operator*(Floats<16> x, Floats<16> y) {
   return {x.a * y.a, x.b * y.b, x.c * y.c, x.d * y.d};

@@ -62,6 +62,13 @@ template <>
 struct Floats<8> {
   __m256 v;
 };
+IQK_INLINE Floats<8> fsplat_two(const float* p, const float* q) {
+  return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(p)), _mm_broadcast_ss(q), 1)};
+}
+IQK_INLINE void fstore_two(float* p, float* q, Floats<8> x) {
+  _mm_storeu_ps(p, _mm256_castps256_ps128(x.v));
+  _mm_storeu_ps(q, _mm256_extractf128_ps(x.v, 1));
+}
 IQK_INLINE Floats<8> operator*(Floats<8> x, Floats<8> y) { return {_mm256_mul_ps(x.v, y.v)}; }
 IQK_INLINE Floats<8> operator+(Floats<8> x, Floats<8> y) { return {_mm256_add_ps(x.v, y.v)}; }
 IQK_INLINE Floats<8> fma(Floats<8> x, Floats<8> y, Floats<8> z) { return {_mm256_fmadd_ps(x.v, y.v, z.v)}; }

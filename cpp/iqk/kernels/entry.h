@@ -16,7 +16,7 @@ constexpr FormatKernels vector_entry(int id) {
   k.id = id;
   k.vectorized = HasVector<F>::value;
   k.order = {D::order.dword, D::lines.dword, V::kScales, D::kTerms, D::lane_scales.at, D::kActLanes};
-  if constexpr (HasVector<F>::value && !HasDecode<F>::value && !V::kLines)
+  if constexpr (HasVector<F>::value && !HasDecode<F>::value)
     k.decode = [](const DecodeArgs& a) { floats_of_rows(row_source<F>, a); };
   else
     k.decode = decode<F>;

@@ -11,6 +11,7 @@
 #pragma once
 
 #include "iqk/kernels/arguments.h"
+#include "iqk/kernels/rows.h"
 #include "iqk/kernels/trait.h"
 #include "iqk/kernels/unit_walk.h"
 
@@ -68,7 +69,39 @@ void gemv_rows(const GemvArgs& g, int columns, int first) {
   }
 }
 
-// The same as unpack_groups, without transposing.
+// To rows of codes, in natural order.
+template <class F>
+void decode_lines(const GroupWalk& w, int64_t group, int64_t unit, int units, const RowBuffers& to) {
+  constexpr int R = F::kRows;
+  const GroupPlace<F> place = group_place<F>(w, group);
+  alignas(64) uint8_t tail[F::kUnit];
+  alignas(64) uint8_t quads[8 * 4 * R];
+  alignas(64) float row_scales[R], scales[R];
+  for (int r = 0; r < R; ++r) row_scales[r] = F::row_scale(In{place.units, place.header, r, nullptr});
+  if (w.tail_bytes && unit + units > w.full_units) copy_tail<F>(place.units, w, tail);
+  for (int n = 0; n < units; ++n) {
+    const In in{unit + n < w.full_units ? place.units + (unit + n) * F::kUnit : tail, place.header, 0,
+                nullptr};
+    for (int b = 0; b < 8; ++b) {
+      F::lines(in, b, [&](auto v, Bytes codes) IQK_LAMBDA {
+        uint8_t* first = quads + F::quad(decltype(v)::value, 0) * 4 * R;
+        if constexpr (R == 8)
+          store_halves(first, quads + F::quad(decltype(v)::value, 1) * 4 * R, codes);
+        else
+          store(first, codes);
+      });
+      fstore(scales, F::line_scales(in, b) * fload<R>(row_scales));
+      for (int r = 0; r < R; ++r) {
+        const int i = r * to.units_per_row + n;
+        to.scales[8 * i + b] = scales[r];
+        for (int q = 0; q < 8; ++q)
+          std::memcpy(to.codes + 256 * i + 32 * b + 4 * q, quads + 4 * (R * q + r), 4);
+      }
+    }
+  }
+}
+
+// The same as panel_of_rows, without transposing.
 template <class F>
 IQK_INLINE void unpack_lines(const UnpackArgs& a, int panel_rows) {
   using D = Derived<F>;

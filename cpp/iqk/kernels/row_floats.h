@@ -5,34 +5,25 @@
 
 namespace IQK_NS {
 
-IQK_INLINE Floats<8> two_of(float a, float b) {
-  const float both[8] = {a, a, a, a, b, b, b, b};
-  return fload<8>(both);
-}
-
-// One unit of a row. `run`: codes that stay neighbours, 8 or 4; the others of eight have a place of their
-// own.
+// One unit of a row. Of eight codes all or, where Run is 4, each four are neighbours.
 template <bool Unsigned, int Run>
 IQK_INLINE void floats_of_unit(const RowSource& source, const RowBuffers& from, float* y) {
-  const int group = 256 / source.scales;
+  const int per_scale = source.scales == 8 ? 5 : 4;  // as a power of two
   for (int i = 0; i < 256; i += 8) {
     const Small codes = small_load8(from.codes + i);
     Floats<8> q = Unsigned ? floats_u8<8>(codes) : floats_i8<8>(codes);
     const int at = 4 * source.order[i / 4], second = 4 * source.order[i / 4 + 1];
-    const int g = at / group, h = second / group;
-    const auto both = [&](const float* x)
-                          IQK_LAMBDA { return Run == 8 ? fsplat<8>(x[g]) : two_of(x[g], x[h]); };
+    const auto both = [&](const float* x) IQK_LAMBDA {
+      return Run == 8 ? fsplat<8>(x[at >> per_scale])
+                      : fsplat_two(x + (at >> per_scale), x + (second >> per_scale));
+    };
     q = q + (source.shift ? both(from.offsets) : fsplat<8>(-source.bias));
     Floats<8> x = both(from.scales) * q;
     if (source.minima) x = x + both(from.minima);
-    if constexpr (Run == 8) {
+    if constexpr (Run == 8)
       fstore(y + at, x);
-    } else {
-      float eight[8];
-      fstore(eight, x);
-      std::memcpy(y + at, eight, 4 * sizeof(float));
-      std::memcpy(y + second, eight + 4, 4 * sizeof(float));
-    }
+    else
+      fstore_two(y + at, y + second, x);
   }
 }
 

@@ -72,6 +72,12 @@ void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, con
   }
 }
 
+// The same for types of lines, in gemv_rows.h.
+template <class F>
+void decode_lines(const GroupWalk& w, int64_t group, int64_t unit, int units, const RowBuffers& to);
+
+using RowDecoder = void (*)(const GroupWalk&, int64_t group, int64_t unit, int units, const RowBuffers&);
+
 // A format as the users of its rows see it.
 struct RowSource {
   int rows;  // of a group
@@ -83,7 +89,7 @@ struct RowSource {
   bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
   const uint8_t* order;  // see ActivationOrder::gemv
   const uint8_t* line;   // of the panel, for each dword of codes
-  void (*decode)(const GroupWalk&, int64_t group, int64_t unit, int units, const RowBuffers&);
+  RowDecoder decode;
 
   // The buffers from the i-th unit on.
   RowBuffers from(const RowBuffers& b, int i) const {
@@ -111,6 +117,13 @@ constexpr bool runs_of_eight() {
 }
 
 template <class F>
+constexpr RowDecoder row_decoder() {
+  if constexpr (F::kLines)
+    return decode_lines<F>;
+  else
+    return decode_rows<F>;
+}
+template <class F>
 constexpr RowSource row_source = {F::kRows,
                                   F::kScales,
                                   F::kAccumulators,
@@ -123,7 +136,7 @@ constexpr RowSource row_source = {F::kRows,
                                   runs_of_eight<F>(),
                                   Derived<F>::order.dword,
                                   Derived<F>::lines.position,
-                                  decode_rows<F>};
+                                  row_decoder<F>()};
 
 // What is added to the sums per scale group, minimum + offset * scale, for `count` groups. Without shift and
 // minima that is -bias * scale.
