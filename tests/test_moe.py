@@ -392,6 +392,8 @@ def test_plan_tells_of_up_and_gate() -> None:
     assert plan(same[0], 4, gate=same[0], fused=False).fused is False
     with pytest.raises(TypeError, match="types differ"):
         plan(same[0], 4, gate=other[0], fused=True)
+    with pytest.raises(TypeError, match="gate must be an iqkcpu.QuantTensor"):
+        plan(same[0], 4, gate=other.raw)  # type: ignore[arg-type]
 
 
 W = experts("Q4_0", 1, 2, 8, 64)

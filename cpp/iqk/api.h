@@ -86,11 +86,9 @@ struct Gating {
 
 // Whether one pass can compute the products of both: type and shape must agree. `why` says so, or what
 // differs.
-struct Fusion {
-  bool possible;
-  std::string why;
-};
-Fusion can_fuse(const Weights& up, const Weights& gate);
+enum class Fusion { kPossible, kTypesDiffer, kShapesDiffer };
+Fusion fusion(const Weights& up, const Weights& gate);
+std::string why(Fusion fusion, const Weights& up, const Weights& gate);
 
 // out[b][r] = act(gate x) * (up x) for dense products, and for routed ones [t][n][r], 0 where there is no
 // expert.

@@ -12,8 +12,8 @@ if TYPE_CHECKING:
 Fused = bool | Literal["auto"]
 
 
-def fusion(up: QuantTensor, gate: QuantTensor, fused: Fused) -> tuple[bool, str]:
-    """Return whether one pass computes both products, and why or why not.
+def can_fuse(up: QuantTensor, gate: QuantTensor, fused: Fused) -> bool:
+    """Return whether one pass computes both products.
 
     Raises:
         TypeError: `fused` is True and type or shape of up and gate differ; an argument of a wrong type.
@@ -24,9 +24,14 @@ def fusion(up: QuantTensor, gate: QuantTensor, fused: Fused) -> tuple[bool, str]
             raise ValueError(f'fused must be "auto", True or False, not {fused!r}')
     elif not isinstance(fused, bool):
         raise TypeError(f'fused must be "auto", True or False, not {type(fused).__name__}')
-    possible, reason = _core.can_fuse(up._experts(), gate._experts())
+    possible = _core.can_fuse(up._experts(), gate._experts())
     if fused is True and not possible:
-        raise TypeError(f"up and gate cannot be multiplied in one pass, {reason}")
+        raise TypeError(f"up and gate cannot be multiplied in one pass, {why(up, gate, fused)}")
     if up.shape != gate.shape:
         raise ValueError(f"up has shape {up.shape}, gate has {gate.shape}: they must agree")
-    return (False, "fused is False") if fused is False else (possible, reason)
+    return possible and fused is not False
+
+
+def why(up: QuantTensor, gate: QuantTensor, fused: Fused) -> str:
+    """Tell in words why one pass computes both products, or why not."""
+    return "fused is False" if fused is False else _core.why_fused(up._experts(), gate._experts())

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._arrays import FLOAT32, check_out, contiguous_float32, float_array
-from ._fusion import Fused, fusion
+from ._fusion import Fused, can_fuse
 from ._ops import tensor_shape
 from ._runtime import thread_count
 from ._tensor import QuantTensor
@@ -336,7 +336,7 @@ def _gate(
     cut = None if limit is None else float(limit)
     if cut is not None and not cut > 0:
         raise ValueError(f"limit must be above 0, is {cut}")
-    together, _ = fusion(up, gate, fused)
+    together = can_fuse(up, gate, fused)
     biases = (_checked_bias(up_bias, "up_bias", up), _checked_bias(gate_bias, "gate_bias", gate))
     return _core.Gate(function, None if cut == math.inf else cut, *biases, together)
 

@@ -14,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._arrays import FLOAT32, check_out, contiguous_float32, float_array
-from ._fusion import Fused, fusion
+from ._fusion import Fused, can_fuse, why
 from ._runtime import thread_count
 from ._tensor import QuantTensor
 from ._types import Type, tensor_bytes, types
@@ -167,7 +167,9 @@ def plan(
     if gate is None:
         _matrix_shape(w)
         return _plan_matrix(w, size, count)
-    together, reason = fusion(w, gate, fused)
+    for name, t in (("w", w), ("gate", gate)):
+        tensor_shape(t, name, "tensor", 2, 3)
+    together, reason = can_fuse(w, gate, fused), why(w, gate, fused)
     up, beside = (_plan_matrix(_one_matrix(t), size, count) for t in (w, gate))
     if together:
         return replace(up, fused=True, why=f"{up.why}; up and gate in one pass: {reason}")

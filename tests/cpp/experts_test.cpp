@@ -3,15 +3,36 @@
 // for sanitizers. Prints what failed and "N passed, M failed", and returns 0 if nothing failed.
 
 #include <algorithm>
+#include <atomic>
 #include <cmath>
 #include <cstdio>
+#include <cstdlib>
 #include <cstring>
 #include <limits>
+#include <new>
 #include <random>
 #include <string>
 #include <vector>
 
 #include "iqk/api.h"
+
+// Allocations of the whole process are counted.
+static std::atomic<int64_t> allocations{0};
+void* operator new(size_t bytes) {
+  ++allocations;
+  if (void* memory = std::malloc(bytes ? bytes : 1)) return memory;
+  throw std::bad_alloc();
+}
+void* operator new(size_t bytes, std::align_val_t alignment) {
+  ++allocations;
+  const size_t step = static_cast<size_t>(alignment);
+  if (void* memory = std::aligned_alloc(step, (bytes + step - 1) / step * step)) return memory;
+  throw std::bad_alloc();
+}
+void operator delete(void* memory) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t) noexcept { std::free(memory); }
+void operator delete(void* memory, std::align_val_t) noexcept { std::free(memory); }
+void operator delete(void* memory, size_t, std::align_val_t) noexcept { std::free(memory); }
 
 namespace {
 
@@ -132,6 +153,14 @@ void test_blocks(const iqk::Type& type, int64_t tokens, const std::string& name)
     check(lost <= 1e-11 * power, name + ": a whole block");
   }
   iqk::Gating how{iqk::Activation::kSilu, 2.0f, nullptr, bias.data(), true};
+  int64_t before = 0;
+  for (int call = 0; call < 2; ++call) {
+    before = allocations;
+    iqk::moe_ffn(up.weights, gate.weights, down.weights, x.data(), route, factors.data(), how, nullptr,
+                 y.data(), 2);
+  }
+  const bool none = allocations == before;
+  check(none, name + ": a second call allocates nothing");
   std::vector<float> dense(static_cast<size_t>(tokens * 256)), dense_two = dense;
   iqk::up_gate(up.expert(1), gate.expert(1), x.data(), tokens, how, dense.data(), 2);
   how.fused = false;

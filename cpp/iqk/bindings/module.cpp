@@ -8,7 +8,6 @@
 #include <nanobind/nanobind.h>
 #include <nanobind/ndarray.h>
 #include <nanobind/stl/optional.h>
-#include <nanobind/stl/pair.h>
 #include <nanobind/stl/string.h>
 #include <nanobind/stl/vector.h>
 
@@ -251,10 +250,15 @@ NB_MODULE(_core, m) {
   m.def(
       "can_fuse",
       [](const Experts& up, const Experts& gate) {
-        const iqk::Fusion fusion = iqk::can_fuse(up.weights, gate.weights);
-        return std::make_pair(fusion.possible, fusion.why);
+        return iqk::fusion(up.weights, gate.weights) == iqk::Fusion::kPossible;
       },
-      "up"_a, "gate"_a, "Whether one pass can compute the products of both, and why.");
+      "up"_a, "gate"_a, "Whether one pass can compute the products of both.");
+  m.def(
+      "why_fused",
+      [](const Experts& up, const Experts& gate) {
+        return iqk::why(iqk::fusion(up.weights, gate.weights), up.weights, gate.weights);
+      },
+      "up"_a, "gate"_a, "Why, or why not.");
   m.def("up_gate", &up_gate, "up"_a, "gate"_a, "x"_a.noconvert(), "how"_a, "out"_a.noconvert(), "threads"_a,
         "out[b] = act(gate * x[b]) * (up * x[b]).");
   m.def("moe_up_gate", &moe_up_gate, "up"_a, "gate"_a, "x"_a.noconvert(), "ids"_a.noconvert(), "used"_a,

@@ -16,9 +16,10 @@ void check_route(const Weights& w, const Route& route) {
 void check_pair(const Weights& up, const Weights& gate, const Gating& gating) {
   matrix_bytes(*up.type, up.rows, up.k);
   matrix_bytes(*gate.type, gate.rows, gate.k);
-  const Fusion fusion = can_fuse(up, gate);
-  if (up.matrices != gate.matrices || up.rows != gate.rows || up.k != gate.k) throw BadShape(fusion.why);
-  if (gating.fused && !fusion.possible) throw BadType(fusion.why);
+  const Fusion how = fusion(up, gate);
+  if (up.matrices != gate.matrices || up.rows != gate.rows || up.k != gate.k)
+    throw BadShape(why(how, up, gate));
+  if (gating.fused && how != Fusion::kPossible) throw BadType(why(how, up, gate));
 }
 
 // Slots without an expert are not computed: zeros.

@@ -31,17 +31,22 @@ int useful_threads(const Weights& w, int64_t columns, int threads) {
   return std::min(threads, limit);
 }
 
-Fusion can_fuse(const Weights& up, const Weights& gate) {
+Fusion fusion(const Weights& up, const Weights& gate) {
+  if (up.type != gate.type) return Fusion::kTypesDiffer;
+  const bool same = up.matrices == gate.matrices && up.rows == gate.rows && up.k == gate.k;
+  return same ? Fusion::kPossible : Fusion::kShapesDiffer;
+}
+
+std::string why(Fusion fusion, const Weights& up, const Weights& gate) {
   const auto describe = [](const char* name, const Weights& w) {
     return std::string(name) + " is " + w.type->name + " of shape (" +
            (w.matrices == 1 ? "" : std::to_string(w.matrices) + ", ") + std::to_string(w.rows) + ", " +
            std::to_string(w.k) + ")";
   };
-  const std::string both = describe("up", up) + ", " + describe("gate", gate);
-  if (up.type != gate.type) return {false, "their types differ: " + both};
-  if (up.matrices != gate.matrices || up.rows != gate.rows || up.k != gate.k)
-    return {false, "their shapes differ: " + both};
-  return {true, "type and shape agree: " + both};
+  const std::string what = fusion == Fusion::kPossible      ? "type and shape agree: "
+                           : fusion == Fusion::kTypesDiffer ? "their types differ: "
+                                                            : "their shapes differ: ";
+  return what + describe("up", up) + ", " + describe("gate", gate);
 }
 
 Choice choose(const Weights& w, int64_t batch, int threads) {
