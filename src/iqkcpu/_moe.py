@@ -294,13 +294,16 @@ def _expert_shape(w: QuantTensor, name: str) -> tuple[int, ...]:
 
 
 def _checked_ids(ids: ArrayLike) -> NDArray[np.int64]:
-    """Return ids as contiguous int64; unsigned ones too large for it become negative, which no expert has."""
+    """Return a copy of ids as int64, which nobody changes during the work.
+
+    Unsigned ones too large for it become negative, which no expert has.
+    """
     array = np.asarray(ids)
     if array.dtype.kind not in "iu":
         raise TypeError(f"ids must hold integers, not {array.dtype}")
     if array.ndim != 2:
         raise ValueError(f"ids has shape {array.shape}, must be (tokens, used)")
-    return np.asarray(array, dtype=np.int64, order="C")
+    return np.array(array, dtype=np.int64, order="C")
 
 
 def _routed_x(x: ArrayLike, ids: NDArray[np.int64], k: int) -> tuple[Floats, bool]:
