@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,9 +21,6 @@ import iqkcpu
 
 Floats = NDArray[np.float32]
 Ints = NDArray[np.int64]
-
-
-repack: Callable[[iqkcpu.QuantTensor], iqkcpu.QuantTensor] | None = getattr(iqkcpu, "repack", None)
 
 
 @dataclass(frozen=True)
@@ -97,8 +94,8 @@ class QuantizedBlock:
         self.block = block
         parts = ((block.up, recipe.up), (block.gate, recipe.gate), (block.down, recipe.down))
         tensors = [iqkcpu.quantize(array, name) for array, name in parts]
-        if recipe.repacked and repack is not None:
-            tensors = [repack(w) for w in tensors]
+        if recipe.repacked:
+            tensors = [iqkcpu.repack(w) for w in tensors]
         self.up, self.gate, self.down = tensors
 
     @property

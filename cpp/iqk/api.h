@@ -112,6 +112,13 @@ void dequantize(const Weights& w, float* out, int threads);
 void quantize(const Type& type, const float* a, int64_t rows, int64_t k, const float* imatrix, uint8_t* out,
               int threads);
 
+// The same weights with the rows of a group stored together, and back: `type` is the interleaved type, its
+// base the plain one. `from` and `out` hold `rows` rows of `k` weights, a multiple of the interleave; of a
+// stack of matrices, the rows of all. They do not overlap, except that repack() takes out == from. Throws
+// BadType for a type without a base, BadShape.
+void repack(const Type& type, const uint8_t* from, int64_t rows, int64_t k, uint8_t* out, int threads);
+void unpack(const Type& type, const uint8_t* from, int64_t rows, int64_t k, uint8_t* out, int threads);
+
 struct Plan {
   std::string kernel;       // "gemv", "panel", "float_gemv", "float_panel", "none" (batch 0)
   std::string weights;      // what the kernel multiplies: the type itself (gemv), or the tier of the panel

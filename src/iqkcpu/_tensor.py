@@ -33,10 +33,11 @@ class QuantTensor:
             than type and shape need, or not contiguous.
     """
 
-    __slots__ = ("__weakref__", "_matrix", "_raw", "_shape", "_stack", "_type")
+    __slots__ = ("__weakref__", "_matrix", "_memory", "_raw", "_shape", "_stack", "_type")
     __hash__ = None  # type: ignore[assignment]  # equality goes by the bytes, which belong to someone else
 
     _matrix: _core.Matrix
+    _memory: NDArray[np.uint8] | None  # the bytes as they may be written to, if the given buffer allows it
     _raw: NDArray[np.uint8]
     _shape: tuple[int, ...]
     _stack: tuple[NDArray[np.uint8], _core.Experts]  # `_raw` as the core takes experts, made when first asked for
@@ -46,10 +47,17 @@ class QuantTensor:
         type = Type(type)
         dims = tuple(operator.index(n) for n in shape)
         size = tensor_bytes(type, dims)
-        flat = _flat_bytes(raw)
-        if flat.size != size:
-            raise ValueError(f"{type.name} of shape {dims} takes {size} bytes, raw has {flat.size}")
+        memory = _flat_bytes(raw)
+        if memory.size != size:
+            raise ValueError(f"{type.name} of shape {dims} takes {size} bytes, raw has {memory.size}")
+        self._hold(memory, type, dims)
+
+    def _hold(self, memory: NDArray[np.uint8], type: Type, dims: tuple[int, ...]) -> None:
+        """Be the tensor of this type and shape over these bytes."""
+        flat = memory.view()
+        flat.flags.writeable = False
         k = dims[-1]
+        self._memory = memory if memory.flags.writeable else None
         self._matrix = _core.Matrix(type.id, flat, math.prod(dims[:-1]), k)
         self._raw = flat if type.name == "I2_S" else flat.reshape(*dims[:-1], type.row_bytes(k))
         self._shape = dims
@@ -61,7 +69,7 @@ class QuantTensor:
         if raw.flags.c_contiguous:
             return cls(raw, type, shape)
         view = object.__new__(cls)  # without a `_matrix`, which is all rows in one piece
-        view._raw, view._shape, view._type = raw, shape, type
+        view._memory, view._raw, view._shape, view._type = None, raw, shape, type
         return view
 
     def _experts(self) -> _core.Experts:
@@ -251,7 +259,7 @@ class Transposed:
 
 
 def _flat_bytes(raw: ArrayLike) -> NDArray[np.uint8]:
-    """Return the bytes of any contiguous buffer, not copied and read-only."""
+    """Return the bytes of any contiguous buffer, not copied."""
     if isinstance(raw, np.ndarray):
         array = np.asarray(raw)
     else:
@@ -264,6 +272,4 @@ def _flat_bytes(raw: ArrayLike) -> NDArray[np.uint8]:
         raise TypeError("raw must hold bytes, not objects")
     if not array.flags.c_contiguous:
         raise ValueError("raw must be C-contiguous")
-    flat = array.reshape(-1).view(np.uint8)
-    flat.flags.writeable = False
-    return flat
+    return array.reshape(-1).view(np.uint8)

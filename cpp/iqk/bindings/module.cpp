@@ -164,6 +164,37 @@ void quantize(int type, const Floats& a, int64_t rows, int64_t k, const std::opt
   iqk::quantize(to, a.data(), rows, k, imatrix ? imatrix->data() : nullptr, out.data(), threads);
 }
 
+// Bytes of a plain and of an interleaved matrix, of which `type` is the latter.
+struct PairSizes {
+  int64_t plain, interleaved;
+
+  PairSizes(const iqk::Type& type, int64_t rows, int64_t k)
+      : plain(0), interleaved(iqk::matrix_bytes(type, rows, k)) {
+    for (const iqk::Type& base : iqk::types())
+      if (type.base != nullptr && std::string(base.name) == type.base)
+        plain = iqk::matrix_bytes(base, rows, k);
+  }
+};
+
+void repack(int type, const Bytes& from, int64_t rows, int64_t k, const MutableBytes& out, int threads) {
+  const iqk::Type& to = type_of(type);
+  const PairSizes sizes(to, rows, k);
+  check_size("from", static_cast<int64_t>(from.size()), sizes.plain);
+  check_size("out", static_cast<int64_t>(out.size()),
+             out.data() == from.data() ? sizes.plain : sizes.interleaved);
+  const nb::gil_scoped_release unlocked;
+  iqk::repack(to, from.data(), rows, k, out.data(), threads);
+}
+
+void unpack(int type, const Bytes& from, int64_t rows, int64_t k, const MutableBytes& out, int threads) {
+  const iqk::Type& interleaved = type_of(type);
+  const PairSizes sizes(interleaved, rows, k);
+  check_size("from", static_cast<int64_t>(from.size()), sizes.interleaved);
+  check_size("out", static_cast<int64_t>(out.size()), sizes.plain);
+  const nb::gil_scoped_release unlocked;
+  iqk::unpack(interleaved, from.data(), rows, k, out.data(), threads);
+}
+
 std::optional<std::string> text_or_none(const char* text) {
   return text == nullptr ? std::nullopt : std::optional<std::string>(text);
 }
@@ -270,6 +301,10 @@ NB_MODULE(_core, m) {
   m.def("dequantize", &dequantize, "w"_a, "out"_a.noconvert(), "threads"_a, "out[r][k] = w[r][k].");
   m.def("quantize", &quantize, "type"_a, "a"_a.noconvert(), "rows"_a, "k"_a, "imatrix"_a.noconvert().none(),
         "out"_a.noconvert(), "threads"_a, "a[rows][k] to the bytes of a type.");
+  m.def("repack", &repack, "type"_a, "from_"_a.noconvert(), "rows"_a, "k"_a, "out"_a.noconvert(), "threads"_a,
+        "The bytes of the plain type to those of the interleaved `type`; out may be from_.");
+  m.def("unpack", &unpack, "type"_a, "from_"_a.noconvert(), "rows"_a, "k"_a, "out"_a.noconvert(), "threads"_a,
+        "The bytes of the interleaved `type` to those of its plain one.");
   m.def(
       "plan",
       [](const Matrix& w, int64_t batch, int threads) { return iqk::plan(w.weights, batch, threads); }, "w"_a,

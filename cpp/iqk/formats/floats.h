@@ -28,9 +28,10 @@ struct BF16_R16 : BF16_R16_facts {
     for (int i = 0; i < 256; ++i)
       y[i] = bf16_to_fp32(read<uint16_t>(in.block + 64 * (i / 2) + 4 * in.row + i % 2 * 2));
   }
+  static constexpr int kMapWeights = 2;
   template <class Mover>
   static void map(Mover m, int row) {
-    m.bytes(0, 4 * row, 4);
+    m.quad({0, 0}, {4 * row, 0}, 8);
   }
 };
 

@@ -22,7 +22,8 @@ IQK_INLINE constexpr uint32_t in_four_bytes(int count) { return ((1u << count) -
 // serves repacking (source to interleaved), its inverse, and the decoder of an interleaved row. What it
 // writes to starts as zero bytes. Each mover has
 //   bits      `count` bits at bit `sbit` of source byte `s` are bits `dbit`.. of interleaved byte `d`
-//   quad      the same for each of four consecutive bytes
+//   number    the same; the byte of row k is k behind that of row 0
+//   quad      the same for each of four consecutive bytes; those of row k are 4 k behind those of row 0
 //   spread    the four bits at source place `s` are one bit of each of four consecutive bytes at `d`
 //   bytes     whole bytes, with the bits of `flip` inverted
 //   signs     the 7 sign bits from bit `sbit` of source byte `s` on are bits 1..7 of interleaved byte `d`,
@@ -33,6 +34,7 @@ struct ToInterleaved {
   IQK_MEMBER void bits(int s, int sbit, int d, int dbit, int count) const {
     move_bits<uint8_t>(source + s, sbit, interleaved + d, dbit, static_cast<uint8_t>((1 << count) - 1));
   }
+  IQK_MEMBER void number(int s, int sbit, int d, int dbit, int count) const { bits(s, sbit, d, dbit, count); }
   IQK_MEMBER void quad(Place s, Place d, int count) const {
     move_bits<uint32_t>(source + s.byte, s.bit, interleaved + d.byte, d.bit, in_four_bytes(count));
   }
@@ -56,6 +58,7 @@ struct ToSource {
   IQK_MEMBER void bits(int s, int sbit, int d, int dbit, int count) const {
     move_bits<uint8_t>(interleaved + d, dbit, source + s, sbit, static_cast<uint8_t>((1 << count) - 1));
   }
+  IQK_MEMBER void number(int s, int sbit, int d, int dbit, int count) const { bits(s, sbit, d, dbit, count); }
   IQK_MEMBER void quad(Place s, Place d, int count) const {
     move_bits<uint32_t>(interleaved + d.byte, d.bit, source + s.byte, s.bit, in_four_bytes(count));
   }
@@ -157,17 +160,18 @@ IQK_INLINE void move_numbers(Mover m, int count, Source source, Target target) {
   static_assert(Source::kBits == Target::kBits);
   for (int n = 0; n < count; ++n) {
     const Place s = source(n), d = target(n);
-    m.bits(s.byte, s.bit, d.byte, d.bit, Target::kBits);
+    m.number(s.byte, s.bit, d.byte, d.bit, Target::kBits);
   }
 }
 
 // Decoder of an interleaved format: moves the row's bits back into blocks of the base format and unpacks
-// those. `Self` has `template <class Mover> static void map(Mover m, int row)` for one block. The header of a
-// group, where there is one, is the float32 scales of its rows.
+// those. `Self` has `template <class Mover> static void map(Mover m, int row)` for one block, `kMapWeights`
+// columns. The header of a group, where there is one, is the float32 scales of its rows.
 template <class Self, class Base, class SelfFacts>
 struct Interleaved : SelfFacts {
   using base = Base;
   static constexpr bool kMinima = Base::kMinima;
+  static constexpr int kMapWeights = SelfFacts::kWeights;
   template <class Mover>
   static void map_header(Mover m, int row) {
     m.bytes(0, 4 * row, 4);

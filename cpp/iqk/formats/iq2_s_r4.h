@@ -11,10 +11,10 @@ struct IQ2_S_R4 : Interleaved<IQ2_S_R4, IQ2_S, IQ2_S_R4_facts>, GridTrait<GroupO
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
     for (int b = 0; b < 8; ++b) {
-      m.bytes(2 + 4 * b, 8 + 16 * b + 4 * row, 4);
-      m.bytes(66 + b, 136 + 4 * b + row, 1);
-      m.bytes(34 + 4 * b, 168 + 16 * b + 4 * row, 4);
-      m.bytes(74 + b, 296 + 4 * b + row, 1);
+      m.quad({2 + 4 * b, 0}, {8 + 16 * b + 4 * row, 0}, 8);
+      m.number(66 + b, 0, 136 + 4 * b + row, 0, 8);
+      m.quad({34 + 4 * b, 0}, {168 + 16 * b + 4 * row, 0}, 8);
+      m.number(74 + b, 0, 296 + 4 * b + row, 0, 8);
     }
   }
 

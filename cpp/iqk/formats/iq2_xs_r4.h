@@ -17,7 +17,7 @@ struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, GridTrait<Gr
         m.bits(from + 1, 0, to + 1, 0, 1);
         m.signs(from + 1, 1, to + 1);
       }
-      m.bytes(66 + b, 264 + 4 * b + row, 1);
+      m.number(66 + b, 0, 264 + 4 * b + row, 0, 8);
     }
   }
 

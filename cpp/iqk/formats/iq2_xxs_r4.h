@@ -16,7 +16,7 @@ struct IQ2_XXS_R4 : Interleaved<IQ2_XXS_R4, IQ2_XXS, IQ2_XXS_R4_facts>, GridTrai
         m.bits(word + 3, 4 + l, to + l, 0, 1);
         m.signs(word + 7 * l / 8, 7 * l % 8, to + l);
       }
-      m.bytes(2 + 8 * b, to + 128, 4);
+      m.quad({2 + 8 * b, 0}, {to + 128, 0}, 8);
     }
   }
 

@@ -9,8 +9,8 @@ namespace IQK_NS {
 struct MXFP4_R8 : Interleaved<MXFP4_R8, MXFP4, MXFP4_R8_facts>, LineOrder {
   template <class Mover>
   static void map(Mover m, int row) {
-    m.bytes(0, row, 1);
-    for (int l = 0; l < 4; ++l) m.bytes(1 + 4 * l, 8 + 32 * l + 4 * row, 4);
+    m.number(0, 0, row, 0, 8);
+    for (int l = 0; l < 4; ++l) m.quad({1 + 4 * l, 0}, {8 + 32 * l + 4 * row, 0}, 8);
   }
 
   static constexpr int kMax = MXFP4::kMax;

@@ -11,7 +11,7 @@ struct Q2_K_R4 : Interleaved<Q2_K_R4, Q2_K, Q2_K_R4_facts>, TileTrait<Q2_K, Pair
   static void map(Mover m, int row) {
     m.bytes(80, 2 * row, 2);
     m.bytes(82, 8 + 2 * row, 2);
-    for (int t = 0; t < 16; ++t) m.bytes(t, 16 + 4 * t + row, 1);
+    for (int t = 0; t < 16; ++t) m.number(t, 0, 16 + 4 * t + row, 0, 8);
     move_codes(m, 8, BitPairs{16}, PairTile{80, row});
   }
 

@@ -10,7 +10,7 @@ struct Q4_0_R8 : Interleaved<Q4_0_R8, Q4_0, Q4_0_R8_facts>, LineOrder {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
-    for (int l = 0; l < 4; ++l) m.bytes(2 + 4 * l, 16 + 32 * l + 4 * row, 4);
+    for (int l = 0; l < 4; ++l) m.quad({2 + 4 * l, 0}, {16 + 32 * l + 4 * row, 0}, 8);
   }
 
   static constexpr int kMax = Q4_0::kMax;

@@ -21,13 +21,13 @@ struct Q4_K_R4 : Interleaved<Q4_K_R4, Q4_K, Q4_K_R4_facts>, TileTrait<Q4_K, Nibb
     m.bytes(2, 8 + 2 * row, 2);
     for (int b = 0; b < 4; ++b) {
       const int high = 16 + 4 * b + row, low = high + 16;
-      m.bits(4 + b, 0, low, 0, 4);
-      m.bits(8 + b, 0, low, 4, 4);
-      m.bytes(12 + b, low + 16, 1);
-      m.bits(4 + b, 4, high, 0, 2);
-      m.bits(8 + b, 4, high, 2, 2);
-      m.bits(4 + b, 6, high, 4, 2);
-      m.bits(8 + b, 6, high, 6, 2);
+      m.number(4 + b, 0, low, 0, 4);
+      m.number(8 + b, 0, low, 4, 4);
+      m.number(12 + b, 0, low + 16, 0, 8);
+      m.number(4 + b, 4, high, 0, 2);
+      m.number(8 + b, 4, high, 2, 2);
+      m.number(4 + b, 6, high, 4, 2);
+      m.number(8 + b, 6, high, 6, 2);
     }
   }
 

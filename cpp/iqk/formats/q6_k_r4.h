@@ -24,7 +24,7 @@ struct Q6_K_R4 : Interleaved<Q6_K_R4, Q6_K, Q6_K_R4_facts>, TileTrait<Q6_K, Nibb
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(208, 2 * row, 2);
-    for (int t = 0; t < 16; ++t) m.bytes(192 + t, 8 + 4 * t + row, 1);
+    for (int t = 0; t < 16; ++t) m.number(192 + t, 0, 8 + 4 * t + row, 0, 8);
     move_codes(m, 8, BitPairs{128}, HighPairTile{72, row});
     move_codes(m, 8, Nibbles{}, NibbleTile{328, row});
   }

@@ -10,7 +10,7 @@ struct Q8_0_R8 : Interleaved<Q8_0_R8, Q8_0, Q8_0_R8_facts>, LineOrder {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
-    for (int quad = 0; quad < 8; ++quad) m.bytes(2 + 4 * quad, 16 + 32 * quad + 4 * row, 4);
+    for (int quad = 0; quad < 8; ++quad) m.quad({2 + 4 * quad, 0}, {16 + 32 * quad + 4 * row, 0}, 8);
   }
 
   template <class Put>

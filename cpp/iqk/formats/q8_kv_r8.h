@@ -9,7 +9,14 @@ namespace IQK_NS {
 struct Q8_KV_R8 : Interleaved<Q8_KV_R8, Q8_KV, Q8_KV_R8_facts>, LineOrder {
   template <class Mover>
   static void map(Mover m, int row) {
-    for (int quad = 0; quad < 8; ++quad) m.bytes(4 * quad, 32 * quad + 4 * row, 4);
+    for (int quad = 0; quad < 8; ++quad) m.quad({4 * quad, 0}, {32 * quad + 4 * row, 0}, 8);
+  }
+
+  // The interleaved row has no sum of its codes: computes it again.
+  static void restore_header(uint8_t* row, int64_t k) {
+    int32_t sum = 0;
+    for (int64_t i = 0; i < k; ++i) sum += static_cast<int8_t>(row[8 + i]);
+    std::memcpy(row + 4, &sum, sizeof sum);
   }
 
   static constexpr bool kRowScale = true;

@@ -11,6 +11,8 @@ from iqkcpu import __version__
 
 from .bench import bench
 from .info import info
+from .inspect import inspect
+from .repack import repack
 from .types import types
 
 app = typer.Typer(
@@ -24,6 +26,8 @@ app = typer.Typer(
 app.command()(info)
 app.command()(types)
 app.command()(bench)
+app.command()(inspect)
+app.command()(repack)
 
 
 @app.callback(invoke_without_command=True)

@@ -1,0 +1,54 @@
+"""What the commands that work on files share."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import typer
+
+from iqkcpu import GGUFError, GGUFModel, open_gguf
+
+
+def open_model(path: Path) -> GGUFModel:
+    """Open a file for a command.
+
+    Raises:
+        typer.BadParameter: there is no such file: exit status 2.
+        typer.Exit: it is damaged or cannot be read: a message on stderr, exit status 1.
+    """
+    if not path.exists():
+        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+        near = difflib.get_close_matches(path.name, siblings, n=3)
+        hint = f"; near matches: {', '.join(near)}" if near else ""
+        raise typer.BadParameter(f"there is no file {path}{hint}")
+    with failures():
+        if path.is_dir():
+            raise GGUFError(f"{path}: a directory, no GGUF file")
+        return open_gguf(path)
+
+
+@contextmanager
+def failures() -> Iterator[None]:
+    """Turn exceptions about files into a message and exit status 1, an interrupt into 130."""
+    try:
+        yield
+    except (OSError, ValueError) as error:
+        typer.echo(f"Error: {error}", err=True)
+        raise typer.Exit(1) from None
+    except KeyboardInterrupt:
+        typer.echo("interrupted", err=True)
+        raise typer.Exit(130) from None
+
+
+def size_text(nbytes: int) -> str:
+    """Return a size such as "4.38 GiB"."""
+    size, units = float(nbytes), iter(("B", "KiB", "MiB", "GiB"))
+    unit = next(units)
+    for larger in units:
+        if size < 1024:
+            break
+        size, unit = size / 1024, larger
+    return f"{size:.0f} B" if unit == "B" else f"{size:.2f} {unit}"
