@@ -505,3 +505,18 @@ def test_the_example() -> None:
     for report in reports:
         assert 0.01 < report.error < 0.2
         assert "tokens/s at 20" in str(report)
+
+
+def test_repacking_in_place_changes_what_is_multiplied() -> None:
+    w, x, ids = experts("IQ4_K", 1), activations(20, K), route(20, 2)
+    w = QuantTensor(w.raw.copy(), w.type, w.shape)
+    before = mul_mat_id(w, x, ids)
+    repacked = iqkcpu.repack(w)
+    iqkcpu.repack(w, inplace=True)
+    after = mul_mat_id(w, x, ids)
+    np.testing.assert_array_equal(after, mul_mat_id(repacked, x, ids))
+    np.testing.assert_allclose(after, before, rtol=1e-4, atol=1e-4 * np.abs(before).max())
+    plain = experts("IQ4_K", 1)
+    with pytest.raises(ValueError, match="view of another"):
+        iqkcpu.repack(split_up_gate(plain)[0], inplace=True)
+    assert iqkcpu.repack(split_up_gate(plain)[0]) == split_up_gate(iqkcpu.repack(plain))[0]
