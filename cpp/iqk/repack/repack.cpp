@@ -50,8 +50,9 @@ namespace IQK_NS {
 #include "iqk/formats.inc"
 struct none_facts {};
 
-// One group of rows of k weights, plain on the one side and interleaved on the other.
-using MoveGroup = void (*)(const uint8_t* from, int64_t k, uint8_t* to);
+// One group of rows of k weights, plain on the one side and interleaved on the other. `more`: another group
+// follows on both sides.
+using MoveGroup = void (*)(const uint8_t* from, int64_t k, uint8_t* to, bool more);
 struct Moves {
   MoveGroup repack, unpack;  // nullptr: the type has no base
 };
@@ -191,6 +192,16 @@ struct Group {
     return e;
   }
 
+  // Fetches the next group, `ahead` bytes from here, while a block of this one is moved: the CPU does not see
+  // by itself where the short rows of the next group begin. Blocks of one cache line are over too soon.
+  IQK_INLINE void prefetch(const uint8_t* from, int64_t from_ahead, const uint8_t* to, int64_t to_ahead) {
+    if constexpr (kBlock * kRows > 64)
+      for (int i = 0; i < kBlock * kRows; i += 64) {
+        __builtin_prefetch(from + from_ahead + i);
+        __builtin_prefetch(to + to_ahead + i, 1);
+      }
+  }
+
   // The lines of the blocks of all rows, `stride` bytes apart.
   IQK_INLINE void read_lines(const Extent& e, const uint8_t* blocks, int64_t stride, Lines& lines) {
     blocks += e.offset;
@@ -225,15 +236,18 @@ struct Group {
       for (int row = 0; row < kRows; ++row) put(blocks + row * stride + 4 * n, lines[n].of[row]);
   }
 
-  static void repack(const uint8_t* from, int64_t k, uint8_t* to) {
-    const int64_t stride = row_bytes(k);
-    std::memset(to, 0, static_cast<size_t>(kHeaders + blocks(k) * kBlock * kRows));
+  static void repack(const uint8_t* from, int64_t k, uint8_t* to, bool more) {
+    const int64_t stride = row_bytes(k), size = kHeaders + blocks(k) * kBlock * kRows;
+    const int64_t from_ahead = more ? stride * kRows : 0, to_ahead = more ? size : 0;
+    const uint8_t* group = from;
+    std::memset(to, 0, static_cast<size_t>(size));
     if constexpr (kHeaders != 0)
       for (int row = 0; row < kRows; ++row) F::map_header(ToInterleaved{from + row * stride, to}, row);
     from += Base::kHeader;
     to += kHeaders;
     const Extent e = extent();
-    for (int64_t b = blocks(k); b > 0; --b, from += kBlock, to += kBlock * kRows) {
+    for (int64_t b = blocks(k); b > 0; --b, from += kBlock, group += kBlock * kRows, to += kBlock * kRows) {
+      prefetch(group, from_ahead, to, to_ahead);
       Lines lines;
       Words words;
       read_lines(e, from, stride, lines);
@@ -245,8 +259,10 @@ struct Group {
       F::map(LinesToInterleaved<kRows>(lines, to), 0);
     }
   }
-  static void unpack(const uint8_t* from, int64_t k, uint8_t* to) {
-    const int64_t stride = row_bytes(k);
+  static void unpack(const uint8_t* from, int64_t k, uint8_t* to, bool more) {
+    const int64_t stride = row_bytes(k), size = kHeaders + blocks(k) * kBlock * kRows;
+    const int64_t from_ahead = more ? size : 0, to_ahead = more ? stride * kRows : 0;
+    const uint8_t* group = to;
     std::memset(to, 0, static_cast<size_t>(stride * kRows));
     if constexpr (kHeaders != 0)
       for (int row = 0; row < kRows; ++row) F::map_header(ToSource{to + row * stride, from}, row);
@@ -254,7 +270,9 @@ struct Group {
     uint8_t* target = to + Base::kHeader;
     const Extent e = extent();
     const bool dense = e.dense();
-    for (int64_t b = blocks(k); b > 0; --b, from += kBlock * kRows, target += kBlock) {
+    for (int64_t b = blocks(k); b > 0;
+         --b, from += kBlock * kRows, group += kBlock * kRows, target += kBlock) {
+      prefetch(from, from_ahead, group, to_ahead);
       Lines lines;
       Words words;
       for (int n = e.first_line; n < e.lines_end; ++n) lines[n] = {};
@@ -307,7 +325,7 @@ constexpr int64_t kTileBytes = 1 << 17;  // of work handed to a thread at a time
 // The groups of a matrix as plain and as interleaved bytes.
 struct Pair {
   maps::Moves moves;
-  int64_t groups, plain_bytes, interleaved_bytes;
+  int64_t groups, plain_bytes = 0, interleaved_bytes = 0;
 
   Pair(const Type& type, int64_t rows, int64_t k) : moves{}, groups(rows / type.interleave) {
     for (const maps::Entry& entry : maps::kEntries)
@@ -334,7 +352,8 @@ void repack(const Type& type, const uint8_t* from, int64_t rows, int64_t k, uint
   const Pair pair(type, rows, k);
   if (from != out) {
     pair.each_group(threads, [&](int64_t g, int) {
-      pair.moves.repack(from + g * pair.plain_bytes, k, out + g * pair.interleaved_bytes);
+      pair.moves.repack(from + g * pair.plain_bytes, k, out + g * pair.interleaved_bytes,
+                        g + 1 < pair.groups);
     });
     return;
   }
@@ -345,14 +364,14 @@ void repack(const Type& type, const uint8_t* from, int64_t rows, int64_t k, uint
   pair.each_group(threads, [&](int64_t g, int worker) {
     uint8_t* copy = static_cast<uint8_t*>(copies.data()) + pair.plain_bytes * worker;
     std::memcpy(copy, from + g * pair.plain_bytes, static_cast<size_t>(pair.plain_bytes));
-    pair.moves.repack(copy, k, out + g * pair.interleaved_bytes);
+    pair.moves.repack(copy, k, out + g * pair.interleaved_bytes, false);
   });
 }
 
 void unpack(const Type& type, const uint8_t* from, int64_t rows, int64_t k, uint8_t* out, int threads) {
   const Pair pair(type, rows, k);
   pair.each_group(threads, [&](int64_t g, int) {
-    pair.moves.unpack(from + g * pair.interleaved_bytes, k, out + g * pair.plain_bytes);
+    pair.moves.unpack(from + g * pair.interleaved_bytes, k, out + g * pair.plain_bytes, g + 1 < pair.groups);
   });
 }
 
