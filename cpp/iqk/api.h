@@ -33,12 +33,14 @@ int64_t matrix_bytes(const Type& type, int64_t rows, int64_t k);  // one matrix;
 bool can_multiply(const Type& type);
 bool can_quantize(const Type& type);
 
-// A matrix of weights, or a stack of them (experts). `data` holds matrices * matrix_bytes bytes.
+// A matrix of weights, or a stack of them (experts), each of matrix_bytes bytes, one every `stride` bytes.
 struct Weights {
   const Type* type;
   const uint8_t* data;
   int64_t rows;
   int64_t k;
+  int64_t matrices = 1;
+  int64_t stride = 0;
 };
 
 // ---- Instruction sets ------------------------------------------------------------------------------------
@@ -56,6 +58,50 @@ int default_threads();
 // out[b][r] = sum over k of w[r][k] * x[b][k]; x is [batch][k], out is [batch][rows], both contiguous
 // float32.
 void mul_mat(const Weights& w, const float* x, int64_t batch, float* out, int threads);
+
+// Which experts each token uses: ids[tokens][used]. An id outside of the stack stands for no expert.
+struct Route {
+  const int64_t* ids;
+  int64_t tokens;
+  int64_t used;
+};
+
+// out[t][n][r] = sum over k of w[ids[t][n]][r][k] * x[t][k], or * x[t][n][k] if `x_per_slot`; 0 where there
+// is no expert.
+void mul_mat_id(const Weights& w, const float* x, bool x_per_slot, const Route& route, float* out,
+                int threads);
+
+enum class Activation { kSilu, kGelu, kRelu, kSwigluOai };
+
+// What becomes of a gate g and an up value u: g is cut at `limit` (infinity: none) and u clipped to +-limit;
+// then silu, gelu (tanh form) and relu of g are multiplied by u, and swiglu_oai is h * sigmoid(1.702 h) * (1
+// + clip(u, -7, 7)) with h = min(g, 7).
+struct Gating {
+  Activation activation;
+  float limit;
+  const float* up_bias;    // [matrix][rows], or null: added to the products first
+  const float* gate_bias;  // the same
+  bool fused;              // one pass computes both products; they must be fusible
+};
+
+// Whether one pass can compute the products of both: type and shape must agree. `why` says so, or what
+// differs.
+enum class Fusion { kPossible, kTypesDiffer, kShapesDiffer };
+Fusion fusion(const Weights& up, const Weights& gate);
+std::string why(Fusion fusion, const Weights& up, const Weights& gate);
+
+// out[b][r] = act(gate x) * (up x) for dense products, and for routed ones [t][n][r], 0 where there is no
+// expert.
+void up_gate(const Weights& up, const Weights& gate, const float* x, int64_t batch, const Gating& gating,
+             float* out, int threads);
+void moe_up_gate(const Weights& up, const Weights& gate, const float* x, bool x_per_slot, const Route& route,
+                 const Gating& gating, float* out, int threads);
+
+// A block of experts: out[t][r] = sum over n of route_weights[t][n] * (down[ids[t][n]] h + down_bias)[r],
+// where h is the result of moe_up_gate and down_bias [matrix][rows] or null.
+void moe_ffn(const Weights& up, const Weights& gate, const Weights& down, const float* x, const Route& route,
+             const float* route_weights, const Gating& gating, const float* down_bias, float* out,
+             int threads);
 
 // out[r][k], contiguous float32.
 void dequantize(const Weights& w, float* out, int threads);

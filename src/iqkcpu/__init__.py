@@ -6,6 +6,7 @@ y = iqkcpu.mul_mat(w, x)                    # the same as x @ w.T
 """
 
 from . import _core
+from ._moe import moe_ffn, moe_up_gate, mul_mat_id, split_up_gate, up_gate
 from ._ops import Plan, mul_mat, plan, quantize
 from ._repack import RepackPlan, repack, repack_plan, unpack
 from ._rows import get_rows
@@ -31,7 +32,10 @@ __all__ = [
     "get_rows",
     "isa",
     "isas",
+    "moe_ffn",
+    "moe_up_gate",
     "mul_mat",
+    "mul_mat_id",
     "open_gguf",
     "plan",
     "quantize",
@@ -39,7 +43,9 @@ __all__ = [
     "repack_plan",
     "save_gguf",
     "set_num_threads",
+    "split_up_gate",
     "types",
     "unpack",
+    "up_gate",
     "use_isa",
 ]

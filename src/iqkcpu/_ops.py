@@ -6,7 +6,7 @@ import math
 import operator
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, SupportsIndex
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from . import _core
 from ._arrays import FLOAT32, check_out, contiguous_float32, float_array
+from ._fusion import Fused, can_fuse, why
 from ._runtime import thread_count
 from ._tensor import QuantTensor
 from ._types import Type, tensor_bytes, types
@@ -121,7 +122,7 @@ def quantize(
 
 @dataclass(frozen=True)
 class Plan:
-    """What `mul_mat` will do with a matrix and a batch."""
+    """What `mul_mat`, or `up_gate`, will do with weights and a batch."""
 
     kernel: str
     """"gemv" or "panel" for codes, "float_gemv" or "float_panel" for float types, "plain" on the scalar tier, "none"
@@ -138,26 +139,68 @@ class Plan:
     """Why this kernel, in words."""
     threshold: int
     """The first batch that takes the panel; 0 where there is none."""
+    fused: bool | None = None
+    """Whether up and gate are multiplied in one pass; None for a product of one matrix."""
 
 
-def plan(w: QuantTensor, batch: SupportsIndex, *, threads: SupportsIndex | None = None) -> Plan:
-    """Tell what `mul_mat(w, x)` will do for x of `batch` rows.
+def plan(
+    w: QuantTensor,
+    batch: SupportsIndex,
+    *,
+    gate: QuantTensor | None = None,
+    fused: Fused = "auto",
+    threads: SupportsIndex | None = None,
+) -> Plan:
+    """Tell what `mul_mat(w, x)` will do for x of `batch` rows, or, with `gate`, `up_gate(w, gate, x, fused=fused)`.
+
+    With `gate`, both may hold experts: `batch` is then the number of rows that one expert gets. Where up and gate
+    take two products, the kernel is that of up, and `why` has both.
 
     Raises:
-        ValueError: batch < 0, threads < 1, or a tensor that `mul_mat` refuses.
+        TypeError: `fused` is True and the types of up and gate differ.
+        ValueError: batch < 0, threads < 1, a tensor that `mul_mat` refuses, or up and gate of different shapes.
     """
-    _matrix_shape(w)
     size = operator.index(batch)
     if size < 0:
         raise ValueError(f"batch must not be negative, is {size}")
-    p = _core.plan(w._matrix, size, thread_count(threads))
+    count = thread_count(threads)
+    if gate is None:
+        _matrix_shape(w)
+        return _plan_matrix(w, size, count)
+    for name, t in (("w", w), ("gate", gate)):
+        tensor_shape(t, name, "tensor", 2, 3)
+    together, reason = can_fuse(w, gate, fused), why(w, gate, fused)
+    up, beside = (_plan_matrix(_one_matrix(t), size, count) for t in (w, gate))
+    if together:
+        return replace(up, fused=True, why=f"{up.why}; up and gate in one pass: {reason}")
+    both = up.why if up.why == beside.why else f"{up.why}; gate: {beside.why}"
+    return replace(up, fused=False, why=f"{both}; up and gate as two products: {reason}")
+
+
+def _plan_matrix(w: QuantTensor, batch: int, threads: int) -> Plan:
+    p = _core.plan(w._matrix, batch, threads)
     return Plan(p.kernel, p.weights, p.activations, p.isa, p.threads, p.why, p.threshold)
 
 
-def _matrix_shape(w: QuantTensor) -> tuple[int, ...]:
+def _one_matrix(w: QuantTensor) -> QuantTensor:
+    if w.ndim == 2:
+        return w
+    if len(w) == 0:
+        raise ValueError(f"w of shape {w.shape} holds no expert")
+    return w[0]
+
+
+def tensor_shape(w: QuantTensor, name: str, what: str, *ndims: int) -> tuple[int, ...]:
+    """Return the shape of the argument `name`, which must be `what`: a tensor of one of `ndims` axes."""
     if not isinstance(w, QuantTensor):
-        raise TypeError(f"w must be an iqkcpu.QuantTensor, not {type(w).__name__}")
-    shape = w.shape
+        raise TypeError(f"{name} must be an iqkcpu.QuantTensor, not {type(w).__name__}")
+    if w.ndim not in ndims:
+        raise ValueError(f"{name} must be a {what}, its shape is {w.shape}")
+    return w.shape
+
+
+def _matrix_shape(w: QuantTensor) -> tuple[int, ...]:
+    shape = tensor_shape(w, "w", "tensor", 2, 3)
     if len(shape) != 2:
         raise ValueError(
             f"w holds experts, shape {shape}: multiply by one of them, w[e], or by chosen ones, mul_mat_id"

@@ -7,6 +7,7 @@ import operator
 from typing import TYPE_CHECKING, Any, NoReturn, SupportsIndex, final
 
 import numpy as np
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import ArrayLike, DTypeLike, NDArray
 
 from . import _core, _ops  # _ops imports this module: its names exist when they are called
@@ -32,13 +33,14 @@ class QuantTensor:
             than type and shape need, or not contiguous.
     """
 
-    __slots__ = ("__weakref__", "_matrix", "_memory", "_raw", "_shape", "_type")
+    __slots__ = ("__weakref__", "_matrix", "_memory", "_raw", "_shape", "_stack", "_type")
     __hash__ = None  # type: ignore[assignment]  # equality goes by the bytes, which belong to someone else
 
     _matrix: _core.Matrix
     _memory: NDArray[np.uint8] | None  # the bytes as they may be written to, if the given buffer allows it
     _raw: NDArray[np.uint8]
     _shape: tuple[int, ...]
+    _stack: tuple[NDArray[np.uint8], _core.Experts]  # `_raw` as the core takes experts, made when first asked for
     _type: Type
 
     def __init__(self, raw: ArrayLike, type: str | SupportsIndex | Type, shape: tuple[SupportsIndex, ...]) -> None:
@@ -60,6 +62,32 @@ class QuantTensor:
         self._raw = flat if type.name == "I2_S" else flat.reshape(*dims[:-1], type.row_bytes(k))
         self._shape = dims
         self._type = type
+
+    @classmethod
+    def _view(cls, raw: NDArray[np.uint8], type: Type, shape: tuple[int, ...]) -> QuantTensor:
+        """Return a tensor over a slice of another's `raw`: experts may lie apart, each is in one piece."""
+        if raw.flags.c_contiguous:
+            return cls(raw, type, shape)
+        view = object.__new__(cls)  # without a `_matrix`, which is all rows in one piece
+        view._memory, view._raw, view._shape, view._type = None, raw, shape, type
+        return view
+
+    def _experts(self) -> _core.Experts:
+        """The weights as the core takes experts; a matrix is one of them."""
+        raw = self._raw
+        held: tuple[NDArray[np.uint8], _core.Experts] | None = getattr(self, "_stack", None)
+        if held is not None and held[0] is raw:
+            return held[1]
+        experts = self._shape[0] if self.ndim == 3 else 1
+        rows, k = self._shape[-2:]
+        size = self._type._info.matrix_bytes(rows, k)
+        if raw.flags.c_contiguous:
+            flat, stride = raw.reshape(-1), size
+        else:
+            stride = raw.strides[0]
+            flat = as_strided(raw, ((experts - 1) * stride + size,), (1,), writeable=False)
+        self._stack = raw, _core.Experts(self._type.id, flat, experts, rows, k, stride)
+        return self._stack[1]
 
     @property
     def raw(self) -> NDArray[np.uint8]:
@@ -132,6 +160,10 @@ class QuantTensor:
         else:
             check_out(out, self._shape, to, w=self._raw)
             result = out
+        if not self._raw.flags.c_contiguous:
+            for e in range(len(self)):
+                self[e].dequantize(result[e], to, threads)
+            return result
         if to == FLOAT32:
             _core.dequantize(self._matrix, result, thread_count(threads))
             return result
@@ -171,7 +203,7 @@ class QuantTensor:
                 raise ValueError(
                     f"{self._type.name} stores {group} rows together: rows {start}:{stop} cut through a group"
                 )
-            return QuantTensor(self._raw[start:stop], self._type, (stop - start, *self._shape[1:]))
+            return QuantTensor._view(self._raw[start:stop], self._type, (stop - start, *self._shape[1:]))
         expert = operator.index(index)
         if self.ndim == 2:
             raise ValueError(f"w[{expert}] of a matrix: rows are taken as a range, w[i:j]")
@@ -193,7 +225,7 @@ class QuantTensor:
         return QuantTensor, (self._raw, self._type, self._shape)
 
     def __copy__(self) -> QuantTensor:
-        return QuantTensor(self._raw, self._type, self._shape)
+        return QuantTensor._view(self._raw, self._type, self._shape)
 
     if not TYPE_CHECKING:  # type checkers shall refuse it too
 

@@ -40,5 +40,7 @@ struct Choice {
   int threads;
 };
 Choice choose(const Weights& w, int64_t batch, int threads);
+Path choose_path(const Weights& w, int64_t batch, const Isa& isa);
+int useful_threads(const Weights& w, int64_t columns, int threads);
 
 }  // namespace iqk

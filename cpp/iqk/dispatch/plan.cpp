@@ -11,7 +11,10 @@ namespace {
 // A thread is worth waking for so many multiply-adds.
 constexpr int64_t kWorkPerThread = 1 << 18;
 
-Path choose_path(const Weights& w, int64_t batch, const Isa& isa, const FormatKernels& format) {
+}  // namespace
+
+Path choose_path(const Weights& w, int64_t batch, const Isa& isa) {
+  const FormatKernels& format = isa.find(*w.type);
   if (batch == 0 || w.rows == 0) return Path::kNone;
   if (!w.type->tier) {
     if (!format.float_panel) return Path::kFloatPlain;
@@ -21,15 +24,34 @@ Path choose_path(const Weights& w, int64_t batch, const Isa& isa, const FormatKe
   return batch < isa.threshold(*w.type) ? Path::kGemv : Path::kPanel;
 }
 
-}  // namespace
+int useful_threads(const Weights& w, int64_t columns, int threads) {
+  const double work = static_cast<double>(w.rows) * static_cast<double>(w.k) * static_cast<double>(columns);
+  const double useful = std::max(1.0, work / static_cast<double>(kWorkPerThread));
+  const int limit = useful < kMaxThreads ? static_cast<int>(useful) : kMaxThreads;
+  return std::min(threads, limit);
+}
+
+Fusion fusion(const Weights& up, const Weights& gate) {
+  if (up.type != gate.type) return Fusion::kTypesDiffer;
+  const bool same = up.matrices == gate.matrices && up.rows == gate.rows && up.k == gate.k;
+  return same ? Fusion::kPossible : Fusion::kShapesDiffer;
+}
+
+std::string why(Fusion fusion, const Weights& up, const Weights& gate) {
+  const auto describe = [](const char* name, const Weights& w) {
+    return std::string(name) + " is " + w.type->name + " of shape (" +
+           (w.matrices == 1 ? "" : std::to_string(w.matrices) + ", ") + std::to_string(w.rows) + ", " +
+           std::to_string(w.k) + ")";
+  };
+  const std::string what = fusion == Fusion::kPossible      ? "type and shape agree: "
+                           : fusion == Fusion::kTypesDiffer ? "their types differ: "
+                                                            : "their shapes differ: ";
+  return what + describe("up", up) + ", " + describe("gate", gate);
+}
 
 Choice choose(const Weights& w, int64_t batch, int threads) {
   const Isa& isa = current_isa();
-  const FormatKernels& format = isa.find(*w.type);
-  const double work = static_cast<double>(w.rows) * static_cast<double>(w.k) * static_cast<double>(batch);
-  const double useful = std::max(1.0, work / static_cast<double>(kWorkPerThread));
-  const int limit = useful < kMaxThreads ? static_cast<int>(useful) : kMaxThreads;
-  return {&isa, &format, choose_path(w, batch, isa, format), std::min(threads, limit)};
+  return {&isa, &isa.find(*w.type), choose_path(w, batch, isa), useful_threads(w, batch, threads)};
 }
 
 Plan plan(const Weights& w, int64_t batch, int threads) {

@@ -1,0 +1,283 @@
+#include "iqk/dispatch/product.h"
+
+#include <algorithm>
+#include <cstring>
+
+#include "iqk/base/pool.h"
+
+namespace iqk {
+
+namespace {
+
+constexpr int kPanelUnits = 2;            // of one tile of weights: 512 columns
+constexpr int kFloatPanelRows = 16;       // rows of a float panel tile
+constexpr int64_t kManyColumns = 32;      // from here on the product takes longer than the unpacking
+constexpr int64_t kMostSums = 1 << 14;    // floats, where the height of tiles is free
+constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of tiles is free
+constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
+
+// How high tiles of rows are: fixed by the panel, or such that there are some for every thread many times
+// over, of about kTileBytes of weights.
+int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t columns) {
+  if (path == Path::kPanel) return p.isa->kernels->panel_rows;
+  if (path == Path::kFloatPanel) return kFloatPanelRows;
+  const Weights& w = *p.weights[0];
+  const int64_t rows = w.type->interleave, groups = w.rows / rows;
+  const int64_t by_size = kTileBytes / std::max<int64_t>(1, walk_groups(w).group_bytes);
+  const int64_t by_sums = kMostSums / (rows * columns);
+  const int64_t by_threads =
+      p.threads == 1 ? groups : (groups * matrices + 16 * p.threads - 1) / (16 * p.threads);
+  return std::max<int64_t>(1, std::min({by_size, by_sums, by_threads})) * rows;
+}
+
+// Memory of one worker: a panel of each matrix, and the sums.
+struct Workspace {
+  size_t codes, numbers;  // bytes of a panel's codes, floats of its scales (and of its terms)
+  size_t sums;            // floats of one matrix
+  size_t bytes(int matrices) const {
+    return static_cast<size_t>(matrices) * (codes + (2 * numbers + sums) * sizeof(float));
+  }
+};
+struct WorkerMemory {
+  uint8_t* codes[2];
+  float *scales[2], *terms[2], *sums[2];
+  WorkerMemory(const Workspace& space, int matrices, uint8_t* memory) : codes{}, scales{}, terms{}, sums{} {
+    for (int m = 0; m < matrices; ++m) {
+      codes[m] = memory + static_cast<size_t>(m) * space.bytes(1);
+      scales[m] = reinterpret_cast<float*>(codes[m] + space.codes);
+      terms[m] = scales[m] + space.numbers;
+      sums[m] = terms[m] + space.numbers;
+    }
+  }
+};
+
+class Driver {
+ public:
+  Driver(const Product& p, const std::vector<Share>& wave, Scratch& s) : p_(p), wave_(wave), s_(s) {
+    for (int m = 0; m < p.matrices; ++m) walks_[m] = walk_groups(*p.weights[m]);
+  }
+
+  void run() {
+    cut_columns(p_, wave_, s_.cut);
+    plan_rows();
+    // Everything is allocated before the threads start.
+    base_ = wave_.front().first;
+    const int64_t columns = wave_.back().first + wave_.back().count - base_;
+    finite_ = s_.finite.reserve_array<bool>(static_cast<size_t>(columns));
+    packed_ = s_.packed.reserve_array<uint8_t>(s_.cut.bytes);
+    const size_t threads = static_cast<size_t>(p_.threads);
+    const size_t decode_bytes =
+        static_cast<size_t>(p_.matrices * w().type->interleave * w().k) * sizeof(float);
+    worker_bytes_ = (std::max({space_.bytes(p_.matrices), pack_bytes(p_), decode_bytes}) + 63) / 64 * 64;
+    workers_ = s_.workers.reserve_array<uint8_t>(worker_bytes_ * threads);
+
+    std::memset(finite_, 0, static_cast<size_t>(columns));
+    const int64_t tiles = static_cast<int64_t>(s_.cut.tiles.size());
+    parallel_for(columns * w().k < kSerialWork ? 1 : p_.threads, tiles,
+                 [&](int64_t tile, int worker) { pack(static_cast<size_t>(tile), worker); });
+    // Columns of the same token add to the same rows: those belong to one thread for all matrices.
+    if (p_.epilogue.kind == Epilogue::Kind::kAccumulate)
+      parallel_for(p_.threads, (w().rows + height_ - 1) / height_, [&](int64_t tile, int worker) {
+        const int64_t row = tile * height_, end = std::min(row + height_, w().rows);
+        for (const Pass& pass : s_.cut.passes) multiply_rows(pass, row, end, worker);
+      });
+    else
+      parallel_for(p_.threads, tasks_, [&](int64_t task, int worker) { multiply_task(task, worker); });
+    if (!std::all_of(finite_, finite_ + columns, [](bool f) { return f; }))
+      parallel_for(p_.threads, w().rows / w().type->interleave,
+                   [&](int64_t group, int worker) { multiply_decoded(group, worker); });
+  }
+
+ private:
+  const Weights& w() const { return *p_.weights[0]; }
+  uint8_t* memory(int worker) const { return workers_ + worker_bytes_ * static_cast<size_t>(worker); }
+
+  GroupWalk walk_from(int m, int64_t matrix, int64_t row) const {
+    GroupWalk walk = walks_[m];
+    walk.data += matrix * p_.weights[m]->stride + row / w().type->interleave * walk.group_bytes;
+    return walk;
+  }
+
+  // Heights of tiles, tasks, and the memory that they take.
+  void plan_rows() {
+    const int64_t panel_rows = std::max(p_.isa->kernels->panel_rows, kFloatPanelRows);
+    const int64_t matrices = static_cast<int64_t>(wave_.size());
+    for (SharePlan& plan : s_.cut.shares) {
+      plan.first_task = tasks_;
+      if (plan.passes == 0) continue;
+      int64_t columns = 0;
+      for (size_t i = 0; i < plan.passes; ++i)
+        columns = std::max(columns, s_.cut.passes[plan.first_pass + i].sums);
+      plan.height = tile_height(p_, plan.path, matrices, columns);
+      height_ = std::max(height_, (plan.height + panel_rows - 1) / panel_rows * panel_rows);
+      tasks_ += (w().rows + plan.height - 1) / plan.height * static_cast<int64_t>(plan.passes);
+      if (plan.path == Path::kPanel) {
+        space_.codes = static_cast<size_t>(plan.height) * 4 * 64 * kPanelUnits;
+        space_.numbers = static_cast<size_t>(plan.height) * 16 * kPanelUnits;
+      } else if (plan.path == Path::kFloatPanel) {
+        // Its own sums, beside the results.
+        space_.numbers = std::max(space_.numbers, static_cast<size_t>(plan.height * columns));
+      }
+      space_.sums = std::max(space_.sums, static_cast<size_t>((plan.height * columns + 15) / 16 * 16));
+    }
+  }
+
+  void pack(size_t index, int worker) {
+    const ColumnTile& tile = s_.cut.tiles[index];
+    const auto pass = std::upper_bound(s_.cut.passes.begin(), s_.cut.passes.end(), index,
+                                       [](size_t t, const Pass& a) { return t < a.end_tile; });
+    pack_tile(p_, s_.cut.shares[pass->share].path, tile, packed_ + tile.offset, memory(worker),
+              finite_ + (tile.first - base_));
+  }
+
+  // Tasks of a share: all passes of its first tile of rows, then of the next.
+  void multiply_task(int64_t task, int worker) {
+    const auto after = std::upper_bound(s_.cut.shares.begin(), s_.cut.shares.end(), task,
+                                        [](int64_t t, const SharePlan& a) { return t < a.first_task; });
+    const SharePlan& plan = *(after - 1);
+    const int64_t at = task - plan.first_task, passes = static_cast<int64_t>(plan.passes);
+    const int64_t row = at / passes * plan.height;
+    multiply_rows(s_.cut.passes[plan.first_pass + static_cast<size_t>(at % passes)], row,
+                  std::min(row + plan.height, w().rows), worker);
+  }
+
+  // Rows [row, end) with the columns of a pass.
+  void multiply_rows(const Pass& pass, int64_t row, int64_t end, int worker) {
+    const SharePlan& plan = s_.cut.shares[pass.share];
+    const WorkerMemory to(space_, p_.matrices, memory(worker));
+    const int64_t matrix = wave_[pass.share].matrix;
+    for (; row < end; row += plan.height) {
+      const int64_t rows = std::min(plan.height, end - row);
+      const int64_t stride = multiply_tile(plan.path, pass, matrix, row, rows, to);
+      p_.epilogue.finish(matrix, pass.first, pass.valid, finite_ + (pass.first - base_), row, rows,
+                         to.sums[0], to.sums[1], stride);
+    }
+  }
+
+  // Puts sums[column][stride] to to.sums; returns the stride.
+  int64_t multiply_tile(Path path, const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
+                        const WorkerMemory& to) {
+    if (path == Path::kPanel) return multiply_panel(pass, matrix, row, rows, to);
+    if (path == Path::kFloatPanel) return multiply_float_panel(pass, matrix, row, rows, to);
+    for (size_t t = pass.first_tile; t < pass.end_tile; ++t) {
+      const ColumnTile& tile = s_.cut.tiles[t];
+      for (int m = 0; m < p_.matrices; ++m)
+        multiply_few(path, tile, walk_from(m, matrix, row), rows,
+                     to.sums[m] + (tile.first - pass.first) * rows);
+    }
+    return rows;
+  }
+
+  // Kernels of few columns: all of a tile at once.
+  void multiply_few(Path path, const ColumnTile& tile, const GroupWalk& walk, int64_t rows, float* sums) {
+    const FormatKernels& f = p_.format();
+    const uint8_t* x = packed_ + tile.offset;
+    const int64_t groups = rows / w().type->interleave;
+    if (path == Path::kGemv) {
+      f.gemv[tile.width]({walk, groups, x, sums, rows});
+    } else if (path == Path::kPlain) {
+      const int8_t* codes = reinterpret_cast<const int8_t*>(x);
+      const float* scales = reinterpret_cast<const float*>(codes + tile.valid * units_of(w()) * 256);
+      f.plain({walk, groups, codes, scales, tile.valid, sums, rows});
+    } else {
+      f.float_gemv({walk.data, walk.group_bytes, rows, w().k, reinterpret_cast<const float*>(x),
+                    padded_k(w()), tile.valid, sums, rows});
+    }
+  }
+
+  int64_t multiply_float_panel(const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
+                               const WorkerMemory& to) {
+    const float* x = reinterpret_cast<const float*>(packed_ + s_.cut.tiles[pass.first_tile].offset);
+    for (int m = 0; m < p_.matrices; ++m) {
+      const GroupWalk walk = walk_from(m, matrix, row);
+      p_.format().float_panel(
+          {walk.data, walk.group_bytes, rows, w().k, nullptr, 0, pass.valid, to.sums[m], kFloatPanelRows}, x,
+          to.scales[m]);
+    }
+    return kFloatPanelRows;
+  }
+
+  // Of many columns the panels of up and gate lie side by side: a tile of activations is in the first-level
+  // cache for both. With few columns the unpacking decides, and that is faster with the rows of one matrix in
+  // sequence.
+  int64_t multiply_panel(const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
+                         const WorkerMemory& to) {
+    const int together = pass.valid < kManyColumns ? 1 : p_.matrices;
+    for (int m = 0; m < p_.matrices; m += together) {
+      for (int i = m; i < m + together; ++i)
+        std::memset(to.sums[i], 0,
+                    static_cast<size_t>(pass.sums * p_.isa->kernels->panel_rows) * sizeof(float));
+      for (int64_t u = 0; u < units_of(w()); u += kPanelUnits)
+        add_units(pass, matrix, row, static_cast<int>(rows), u, m, m + together, to);
+    }
+    return p_.isa->kernels->panel_rows;
+  }
+
+  // Adds the products of matrices [m, end) over units [u, u + kPanelUnits).
+  void add_units(const Pass& pass, int64_t matrix, int64_t row, int rows, int64_t u, int m, int end,
+                 const WorkerMemory& to) {
+    const FormatKernels& f = p_.format();
+    const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units_of(w()) - u));
+    for (int i = m; i < end; ++i)
+      f.unpack({walk_from(i, matrix, row), u, count, rows, to.codes[i], to.scales[i], to.terms[i]});
+    const int64_t height = p_.isa->kernels->panel_rows;
+    const uint8_t* const packed = packed_;
+    const ColumnTile* const last = s_.cut.tiles.data() + pass.end_tile;
+    int64_t at = 0;
+    for (const ColumnTile* tile = s_.cut.tiles.data() + pass.first_tile; tile != last; ++tile) {
+      const uint8_t* x = packed + tile->offset + u * f.order.panel_unit(tile->columns);
+      const auto run = f.panel->run[tile->width];
+      for (int i = m; i < end; ++i) run({to.codes[i], to.scales[i], to.terms[i], x, count, to.sums[i] + at});
+      at += height * tile->columns;
+    }
+  }
+
+  // Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a
+  // NaN or an infinity, which int8 cannot hold.
+  void multiply_decoded(int64_t group, int worker) {
+    const int rows = w().type->interleave;
+    const int64_t k = w().k, row = group * rows;
+    float* decoded = reinterpret_cast<float*>(memory(worker));
+    for (const Share& share : wave_) {
+      const bool* finite = finite_ + (share.first - base_);
+      if (std::all_of(finite, finite + share.count, [](bool f) { return f; })) continue;
+      for (int m = 0; m < p_.matrices; ++m)
+        p_.format().decode({walk_from(m, share.matrix, row), 1, k, decoded + m * rows * k});
+      for (int64_t c = 0; c < share.count; ++c) {
+        if (finite[c]) continue;
+        const float* x = p_.x + p_.x_places.at(share.first + c) * k;
+        float sums[2][16];
+        for (int r = 0; r < p_.matrices * rows; ++r) {
+          double total = 0;
+          for (int64_t i = 0; i < k; ++i)
+            total += static_cast<double>(decoded[r * k + i]) * static_cast<double>(x[i]);
+          sums[r / rows][r % rows] = static_cast<float>(total);
+        }
+        const bool computed = true;
+        p_.epilogue.finish(share.matrix, share.first + c, 1, &computed, row, rows, sums[0], sums[1], rows);
+      }
+    }
+  }
+
+  const Product& p_;
+  const std::vector<Share>& wave_;
+  Scratch& s_;
+  GroupWalk walks_[2];
+  int64_t base_ = 0;  // position of the wave's first column
+  bool* finite_ = nullptr;
+  uint8_t *packed_ = nullptr, *workers_ = nullptr;
+  size_t worker_bytes_ = 0;
+  Workspace space_{0, 0, 0};
+  int64_t tasks_ = 0, height_ = 1;
+};
+
+}  // namespace
+
+Scratch& scratch() {
+  thread_local Scratch s;
+  return s;
+}
+
+void multiply(const Product& p, const std::vector<Share>& wave, Scratch& s) { Driver(p, wave, s).run(); }
+
+}  // namespace iqk
