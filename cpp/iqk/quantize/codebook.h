@@ -73,37 +73,30 @@ IQK_INLINE void wrap_points(Vertex* points, int count, float low, float high, Hu
   wrap(points, count, end, hull);
 }
 
-// About `limit` of the largest scores, never more and at least one: their indices, ascending. `count` is a
-// multiple of 4, and `out` has room for as many.
-IQK_INLINE int select_largest(const float* score, int count, int limit, int* out) {
-  Lanes lowest = splat(0x1p127f), highest = -lowest;
+// The indices, ascending, of the scores that reach the best of all but for `share` of the way from there to
+// their mean. Where those are more than `most`, fewer. `count` is a multiple of 4, and `out` has room for as
+// many.
+IQK_INLINE int select_best(const float* score, int count, float share, int most, int* out) {
+  Lanes highest = splat(-0x1p127f), all{};
   for (int n = 0; n < count; n += kLanes) {
-    lowest = min(lowest, load(score + n));
     highest = max(highest, load(score + n));
+    all += load(score + n);
   }
-  float low = minimum(lowest), high = maximum(highest);
-  for (int round = 0; round < 7; ++round) {
-    const float middle = 0.5f * (low + high);
-    Integers above{};
-    for (int n = 0; n < count; n += kLanes) above += load(score + n) >= splat(middle);
-    if (-(above[0] + above[1] + above[2] + above[3]) <= limit)
-      high = middle;
-    else
-      low = middle;
+  const float best = maximum(highest), mean = sum(all) / static_cast<float>(count);
+  for (float margin = share * (best - mean);; margin *= 0.8f) {
+    const float least = min(best, best - margin);
+    int chosen = 0;
+    for (int n = 0; n < count; ++n) {
+      out[chosen] = n;
+      chosen += score[n] >= least;
+    }
+    if (chosen <= most) return chosen;
+    if (least == best) return most;
   }
-  int chosen = 0;
-  for (int n = 0; n < count; ++n) {
-    out[chosen] = n;
-    chosen += score[n] >= high;
-  }
-  return chosen < limit ? chosen : limit;
 }
 
-// How much of a codebook to look at: so many branches on each level, and so many leaves at the end. 0 leaves:
-// all of it.
-struct Probe {
-  int branches, leaves;
-};
+// For `share` in searches: no part of the codebook is passed over. Only for up to 2048 entries.
+constexpr float kWhole = 1;
 
 // Entries of D values. Neighbours are put together, in leaves of 8, branches of 8 leaves, and so on, by
 // halving the book again and again where it is widest.
@@ -136,16 +129,17 @@ class Codebook {
   float typical() const { return typical_; }
 
   // The hull for scales between low and high. `wx` and `w` have D values. With Flip, an odd number of values
-  // has the wrong sign, and the one that matters least is to change its sign.
+  // has the wrong sign, and the one that matters least is to change its sign. `share`: see select_best; parts
+  // of the book are judged by their means.
   template <bool Flip>
-  void search(const float* wx, const float* w, float low, float high, Probe probe, Hull& hull) const {
+  void search(const float* wx, const float* w, float low, float high, float share, Hull& hull) const {
     Lanes product[D], weight[D];
     for (int j = 0; j < D; ++j) {
       product[j] = splat(wx[j]);
       weight[j] = splat(w[j]);
     }
     int leaves[kMostLeaves * kBranch];
-    const int chosen = choose_leaves<Flip>(product, weight, 0.25f * (low + high), probe, leaves);
+    const int chosen = choose_leaves<Flip>(product, weight, 0.25f * (low + high), share, leaves);
 
     float a[kMostPoints], b[kMostPoints];
     const Lanes half_low = splat(0.5f * low), half_high = splat(0.5f * high);
@@ -223,9 +217,9 @@ class Codebook {
   }
 
   template <bool Flip>
-  int choose_leaves(const Lanes* wx, const Lanes* w, float half_scale, Probe probe, int* out) const {
+  int choose_leaves(const Lanes* wx, const Lanes* w, float half_scale, float share, int* out) const {
     const size_t levels = means_.size();
-    if (probe.leaves == 0) {
+    if (share == kWhole) {
       for (int n = 0; n < leaves_; ++n) out[n] = n;
       return leaves_;
     }
@@ -240,7 +234,7 @@ class Codebook {
         scores<Flip>(means_[level].data() + static_cast<size_t>(out[n] * children) * (2 * D), wx, w,
                      half_scale, children, score + children * n);
       }
-      chosen = select_largest(score, children * chosen, level == 0 ? probe.leaves : probe.branches, out);
+      chosen = select_best(score, children * chosen, share, kMostLeaves, out);
       for (int n = 0; n < chosen; ++n) out[n] = parent[out[n] / children] * children + out[n] % children;
     }
     return chosen;

@@ -53,8 +53,8 @@ IQK_INLINE void put_scale_codes(const Choice* choices, int count, uint8_t* out) 
 
 template <bool EvenSigns, int Group>
 struct Grid8 {
-  Grid8(const uint64_t* entries, int count, Probe how_much)
-      : grid(entries), probe(how_much), book(grid_values(entries, count, kIq2Bias, 0.125f)) {}
+  Grid8(const uint64_t* entries, int count, float part)
+      : grid(entries), share(part), book(grid_values(entries, count, kIq2Bias, 0.125f)) {}
 
   static constexpr int kGroup = Group, kVector = 8, kTables = 1;
   static constexpr float kLow = 0.85f, kHigh = 1.2f;
@@ -64,9 +64,9 @@ struct Grid8 {
     float wx[8];
     weigh_magnitudes<8>(x, w, wx);
     if (EvenSigns && is_odd(signs_of(x)))
-      book.template search<true>(wx, w, low, high, probe, hull);
+      book.template search<true>(wx, w, low, high, share, hull);
     else
-      book.template search<false>(wx, w, low, high, probe, hull);
+      book.template search<false>(wx, w, low, high, share, hull);
   }
   int signs(const float* x, const float* w, uint32_t code) const {
     const uint64_t entry = grid[code];
@@ -76,13 +76,13 @@ struct Grid8 {
   }
 
   const uint64_t* grid;
-  Probe probe;
+  float share;
   FreeLevels<3> levels{{1, 3.125f, 5.375f}};
   Codebook<8> book;
 };
 
 struct IQ2_XXS : Grid8<true, 32> {
-  IQ2_XXS() : Grid8(kIq2xxsGrid, 256, {0, 0}) {}
+  IQ2_XXS() : Grid8(kIq2xxsGrid, 256, kWhole) {}
   static constexpr int kBytes = 66;
 
   void put(uint16_t d, const float* x, const float* w, const Choice* choices, const uint32_t* codes,
@@ -101,7 +101,7 @@ struct IQ2_XXS : Grid8<true, 32> {
 };
 
 struct IQ2_XS : Grid8<true, 16> {
-  IQ2_XS() : Grid8(kIq2xsGrid, 512, {0, 32}) {}
+  IQ2_XS() : Grid8(kIq2xsGrid, 512, 0.8f) {}
   static constexpr int kBytes = 74;
 
   void put(uint16_t d, const float* x, const float* w, const Choice* choices, const uint32_t* codes,
@@ -116,7 +116,7 @@ struct IQ2_XS : Grid8<true, 16> {
 };
 
 struct IQ2_S : Grid8<false, 16> {
-  IQ2_S() : Grid8(kIq2sGrid, 1024, {8, 32}) {}
+  IQ2_S() : Grid8(kIq2sGrid, 1024, 0.7f) {}
   static constexpr int kBytes = 82;
 
   void put(uint16_t d, const float* x, const float*, const Choice* choices, const uint32_t* codes,
@@ -137,18 +137,18 @@ struct IQ2_S : Grid8<false, 16> {
 struct IQ3_XXS {
   static constexpr int kBytes = 98, kGroup = 32, kVector = 8, kTables = 1;
   static constexpr float kLow = 0.9f, kHigh = 1.15f;
-  static constexpr Probe kProbe{0, 12};
+  static constexpr float kShare = 0.5f;
   float guess(const float* x, const float* w) const { return scale_by_levels<kGroup>(levels, x, w); }
   static const Magnitudes& magnitudes(int) { return kOddTo31; }
   void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
     float wx[8];
     weigh_magnitudes<8>(x, w, wx);
     Hull right[2], flipped[2];
-    for (int h = 0; h < 2; ++h) book.search<false>(wx + 4 * h, w + 4 * h, low, high, kProbe, right[h]);
+    for (int h = 0; h < 2; ++h) book.search<false>(wx + 4 * h, w + 4 * h, low, high, kShare, right[h]);
     Vertex points[4 * kMaxVertices];
     int count = 0;
     if (is_odd(signs_of(x))) {
-      for (int h = 0; h < 2; ++h) book.search<true>(wx + 4 * h, w + 4 * h, low, high, kProbe, flipped[h]);
+      for (int h = 0; h < 2; ++h) book.search<true>(wx + 4 * h, w + 4 * h, low, high, kShare, flipped[h]);
       merge(right[0], flipped[1], points, count);
       merge(flipped[0], right[1], points, count);
     } else {
@@ -205,13 +205,13 @@ struct IQ3_XXS {
 struct IQ3_S {
   static constexpr int kBytes = 110, kGroup = 32, kVector = 4, kTables = 1;
   static constexpr float kLow = 0.9f, kHigh = 1.15f;
-  static constexpr Probe kProbe{0, 12};
+  static constexpr float kShare = 0.45f;
   float guess(const float* x, const float* w) const { return scale_by_levels<kGroup>(levels, x, w); }
   static const Magnitudes& magnitudes(int) { return kOddTo31; }
   void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
     float wx[4];
     weigh_magnitudes<4>(x, w, wx);
-    book.search<false>(wx, w, low, high, kProbe, hull);
+    book.search<false>(wx, w, low, high, kShare, hull);
   }
 
   void put(uint16_t d, const float* x, const float*, const Choice* choices, const uint32_t* codes,
@@ -234,7 +234,7 @@ struct IQ3_S {
 struct IQ1_S {
   static constexpr int kBytes = 50, kGroup = 32, kVector = 8, kTables = 2;
   static constexpr float kLow = 0.8f, kHigh = 1.2f;
-  static constexpr Probe kProbe{5, 6};
+  static constexpr float kShare = 0.4f;
   float guess(const float* x, const float* w) const {
     return scale_by_size<kGroup>(x, w, books[0].typical());
   }
@@ -242,7 +242,7 @@ struct IQ1_S {
   void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
     float wx[8];
     for (int j = 0; j < 8; j += kLanes) store(wx + j, load(w + j) * load(x + j));
-    books[table].search<false>(wx, w, low, high, kProbe, hull);
+    books[table].search<false>(wx, w, low, high, kShare, hull);
   }
 
   void put(uint16_t d, const float*, const float*, const Choice* choices, const uint32_t* codes,
@@ -265,13 +265,13 @@ struct IQ1_S {
 struct IQ1_M {
   static constexpr int kBytes = 56, kGroup = 16, kVector = 8, kTables = 1;
   static constexpr float kLow = 0.8f, kHigh = 1.25f;
-  static constexpr Probe kProbe{10, 16};
+  static constexpr float kShare = 0.5f;
   float guess(const float* x, const float* w) const { return scale_by_size<kGroup>(x, w, book.typical()); }
   static const Magnitudes& magnitudes(int) { return kOddTo15; }
   void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
     float wx[8];
     for (int j = 0; j < 8; j += kLanes) store(wx + j, load(w + j) * load(x + j));
-    book.search<false>(wx, w, low, high, kProbe, hull);
+    book.search<false>(wx, w, low, high, kShare, hull);
   }
 
   // Bit 11 of a code is the shift.

@@ -18,7 +18,7 @@ struct IQ2_KL {
   void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
     float wx[2];
     for (int j = 0; j < 2; ++j) wx[j] = table == 0 ? w[j] * x[j] : -(w[j] * x[j]);
-    book.search<false>(wx, w, low, high, {0, 0}, hull);
+    book.search<false>(wx, w, low, high, kWhole, hull);
   }
 
   void put(const float*, const Choice* choices, const uint32_t* codes, uint8_t* out) const {

@@ -42,14 +42,14 @@ template <uint32_t Codes>
 struct SignedTrellis {
   static constexpr int kHeader = 4, kGroup = 32, kVector = 8, kTables = 2;
   static constexpr float kLow = 0.88f, kHigh = 1.22f;
-  static constexpr Probe kProbe = Codes == 8192 ? Probe{8, 12} : Probe{12, 24};
+  static constexpr float kShare = 0.58f;
 
   const Magnitudes& magnitudes(int table) const { return scales[table]; }
   float guess(const float* x, const float* w) const { return trellis_scale(x, w, book.typical(), 130); }
   void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
     float wx[8];
     for (int j = 0; j < 8; ++j) wx[j] = table == 0 ? w[j] * x[j] : -(w[j] * x[j]);
-    book.template search<false>(wx, w, low, high, kProbe, hull);
+    book.template search<false>(wx, w, low, high, kShare, hull);
   }
 
   Magnitudes scales[2] = {level_magnitudes(false), level_magnitudes(true)};
@@ -88,7 +88,7 @@ struct IQ2_KT : SignedTrellis<65536> {
 struct IQ3_KT {
   static constexpr int kBytes = 100, kHeader = 4, kGroup = 32, kVector = 8, kTables = 1;
   static constexpr float kLow = 0.88f, kHigh = 1.22f;
-  static constexpr Probe kProbe{40, 160};
+  static constexpr float kShare = 0.82f;
   static constexpr Magnitudes kMagnitudes = even_magnitudes(16, 0, 1, 0, 1);
 
   static const Magnitudes& magnitudes(int) { return kMagnitudes; }
@@ -96,7 +96,7 @@ struct IQ3_KT {
   void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
     float wx[8];
     weigh_magnitudes<8>(x, w, wx);
-    book.search<false>(wx, w, low, high, kProbe, hull);
+    book.search<false>(wx, w, low, high, kShare, hull);
   }
 
   void put(const float* x, const Choice* choices, const uint32_t* codes, uint8_t* out) const {
@@ -114,7 +114,7 @@ struct IQ3_KT {
 struct IQ4_KT {
   static constexpr int kBytes = 128, kHeader = 4, kGroup = 32, kVector = 4, kTables = 4;
   static constexpr float kLow = 0.88f, kHigh = 1.22f;
-  static constexpr Probe kProbe{12, 24};
+  static constexpr float kShare = 0.35f;
   static constexpr Magnitudes kMagnitudes[2] = {even_magnitudes(64, 0, 1, 64, 1),
                                                 even_magnitudes(64, 1, 1, 63, -1)};
 
@@ -123,7 +123,7 @@ struct IQ4_KT {
   void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
     float wx[4];
     for (int j = 0; j < 4; ++j) wx[j] = (table & 1) == 0 ? w[j] * x[j] : -(w[j] * x[j]);
-    books[table >> 1].search<false>(wx, w, low, high, kProbe, hull);
+    books[table >> 1].search<false>(wx, w, low, high, kShare, hull);
   }
 
   void put(const float*, const Choice* choices, const uint32_t* codes, uint8_t* out) const {
