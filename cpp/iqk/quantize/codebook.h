@@ -107,13 +107,18 @@ class Codebook {
   static constexpr int kMostLeaves = 256;  // that are looked at, and branches of a level
   static constexpr int kMostTop = 64;      // parts of the highest level
   static constexpr int kMostPoints = kMostLeaves * kLeaf;
+  static constexpr int kRoom = kMostLeaves * kBranch;  // for leaves while they are chosen
 
-  // `values`: D of each entry. The number of entries is a power of two, at least 32.
-  explicit Codebook(const std::vector<float>& values) : codes_(values.size() / D) {
+  // `values`: D of each entry. The number of entries is a power of two, at least 32. Books whose entries
+  // nearly agree can share a tree as variants of one; without variants, there is one of the values
+  // themselves.
+  explicit Codebook(const std::vector<float>& values, const std::vector<std::vector<float>>& variants = {})
+      : codes_(values.size() / D) {
     for (size_t n = 0; n < codes_.size(); ++n) codes_[n] = static_cast<uint32_t>(n);
     split(values, 0, codes_.size());
     leaves_ = static_cast<int>(codes_.size()) / kLeaf;
-    fill(values, 1, points_);
+    for (const std::vector<float>& variant : variants) add_variant(variant);
+    if (variants.empty()) add_variant(values);
     size_t part = kLeaf;
     for (int parts = leaves_; parts > 1; parts /= kBranch, part *= kBranch) {
       means_.emplace_back();
@@ -133,21 +138,55 @@ class Codebook {
   // of the book are judged by their means.
   template <bool Flip>
   void search(const float* wx, const float* w, float low, float high, float share, Hull& hull) const {
-    Lanes product[D], weight[D];
-    for (int j = 0; j < D; ++j) {
-      product[j] = splat(wx[j]);
-      weight[j] = splat(w[j]);
-    }
-    int leaves[kMostLeaves * kBranch];
-    const int chosen = choose_leaves<Flip>(product, weight, 0.25f * (low + high), share, leaves);
+    int leaves[kRoom];
+    const int chosen = choose_leaves<Flip>(wx, w, low, high, share, leaves);
+    search_leaves<Flip>(wx, w, low, high, leaves, chosen, 0, hull);
+  }
 
+  // The leaves that such a search looks at, and their number.
+  template <bool Flip>
+  int choose_leaves(const float* wx, const float* w, float low, float high, float share, int* leaves) const {
+    if (share == kWhole) {
+      for (int n = 0; n < leaves_; ++n) leaves[n] = n;
+      return leaves_;
+    }
+    Lanes product[D], weight[D];
+    splat_all(wx, product);
+    splat_all(w, weight);
+    // From the top, where all parts are looked at, always the children of those that were chosen.
+    const size_t levels = means_.size();
+    int chosen = 1, children = leaves_ >> 3 * (levels - 1);
+    leaves[0] = 0;
+    for (size_t level = levels; level-- > 0; children = kBranch) {
+      float score[kRoom];
+      int parent[kMostLeaves];
+      for (int n = 0; n < chosen; ++n) {
+        parent[n] = leaves[n];
+        scores<Flip>(means_[level].data() + static_cast<size_t>(leaves[n] * children) * (2 * D), product,
+                     weight, 0.25f * (low + high), children, score + children * n);
+      }
+      chosen = select_best(score, children * chosen, share, kMostLeaves, leaves);
+      for (int n = 0; n < chosen; ++n)
+        leaves[n] = parent[leaves[n] / children] * children + leaves[n] % children;
+    }
+    return chosen;
+  }
+
+  // The hull of the entries of these leaves, in one of the variants.
+  template <bool Flip>
+  void search_leaves(const float* wx, const float* w, float low, float high, const int* leaves, int chosen,
+                     size_t variant, Hull& hull) const {
+    Lanes product[D], weight[D];
+    splat_all(wx, product);
+    splat_all(w, weight);
+    const float* points = points_[variant].data();
     float a[kMostPoints], b[kMostPoints];
     const Lanes half_low = splat(0.5f * low), half_high = splat(0.5f * high);
     Lanes best_low = splat(-0x1p126f), best_high = best_low;
     Integers at_low{}, at_high{}, here{0, 1, 2, 3};
     for (int n = 0; n < chosen; ++n) {
-      if (n + 1 < chosen) fetch(leaves[n + 1]);
-      const float* p = points_.data() + static_cast<size_t>(leaves[n]) * (2 * D * kLeaf);
+      if (n + 1 < chosen) fetch(points, leaves[n + 1]);
+      const float* p = points + static_cast<size_t>(leaves[n]) * (2 * D * kLeaf);
       for (int i = 0; i < kLeaf; i += kLanes, p += 2 * D * kLanes, here += 4) {
         Lanes va, vb;
         products<Flip>(p, product, weight, va, vb);
@@ -216,34 +255,19 @@ class Codebook {
     }
   }
 
-  template <bool Flip>
-  int choose_leaves(const Lanes* wx, const Lanes* w, float half_scale, float share, int* out) const {
-    const size_t levels = means_.size();
-    if (share == kWhole) {
-      for (int n = 0; n < leaves_; ++n) out[n] = n;
-      return leaves_;
-    }
-    // From the top, where all parts are looked at, always the children of those that were chosen.
-    int chosen = 1, children = static_cast<int>(leaves_ >> 3 * (levels - 1));
-    out[0] = 0;
-    for (size_t level = levels; level-- > 0; children = kBranch) {
-      float score[kMostLeaves * kBranch];
-      int parent[kMostLeaves];
-      for (int n = 0; n < chosen; ++n) {
-        parent[n] = out[n];
-        scores<Flip>(means_[level].data() + static_cast<size_t>(out[n] * children) * (2 * D), wx, w,
-                     half_scale, children, score + children * n);
-      }
-      chosen = select_best(score, children * chosen, share, kMostLeaves, out);
-      for (int n = 0; n < chosen; ++n) out[n] = parent[out[n] / children] * children + out[n] % children;
-    }
-    return chosen;
+  static IQK_MEMBER void splat_all(const float* x, Lanes* out) {
+    for (int j = 0; j < D; ++j) out[j] = splat(x[j]);
   }
 
   // Books are larger than the near caches.
-  void fetch(int leaf) const {
-    const float* p = points_.data() + static_cast<size_t>(leaf) * (2 * D * kLeaf);
+  static void fetch(const float* points, int leaf) {
+    const float* p = points + static_cast<size_t>(leaf) * (2 * D * kLeaf);
     for (int i = 0; i < 2 * D * kLeaf; i += 16) __builtin_prefetch(p + i);
+  }
+
+  void add_variant(const std::vector<float>& values) {
+    points_.emplace_back();
+    fill(values, 1, points_.back());
   }
 
   static bool any(Integers mask) {
@@ -301,8 +325,8 @@ class Codebook {
   std::vector<uint32_t> codes_;  // by position
   int leaves_ = 0;
   float typical_ = 0;
-  std::vector<float> points_;
-  std::vector<std::vector<float>> means_;  // of leaves, of branches, and so on
+  std::vector<std::vector<float>> points_;  // of each variant
+  std::vector<std::vector<float>> means_;   // of leaves, of branches, and so on
 };
 
 }  // namespace iqk::encode

@@ -60,13 +60,13 @@ struct Grid8 {
   static constexpr float kLow = 0.85f, kHigh = 1.2f;
   float guess(const float* x, const float* w) const { return scale_by_levels<kGroup>(levels, x, w); }
   static const Magnitudes& magnitudes(int) { return kOddTo31; }
-  void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {
     float wx[8];
     weigh_magnitudes<8>(x, w, wx);
     if (EvenSigns && is_odd(signs_of(x)))
-      book.template search<true>(wx, w, low, high, share, hull);
+      book.template search<true>(wx, w, low, high, share, *hull);
     else
-      book.template search<false>(wx, w, low, high, share, hull);
+      book.template search<false>(wx, w, low, high, share, *hull);
   }
   int signs(const float* x, const float* w, uint32_t code) const {
     const uint64_t entry = grid[code];
@@ -140,7 +140,7 @@ struct IQ3_XXS {
   static constexpr float kShare = 0.5f;
   float guess(const float* x, const float* w) const { return scale_by_levels<kGroup>(levels, x, w); }
   static const Magnitudes& magnitudes(int) { return kOddTo31; }
-  void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {
     float wx[8];
     weigh_magnitudes<8>(x, w, wx);
     Hull right[2], flipped[2];
@@ -154,7 +154,7 @@ struct IQ3_XXS {
     } else {
       merge(right[0], right[1], points, count);
     }
-    wrap_points(points, count, low, high, hull);
+    wrap_points(points, count, low, high, *hull);
   }
 
   void put(uint16_t d, const float* x, const float* w, const Choice* choices, const uint32_t* codes,
@@ -208,10 +208,10 @@ struct IQ3_S {
   static constexpr float kShare = 0.45f;
   float guess(const float* x, const float* w) const { return scale_by_levels<kGroup>(levels, x, w); }
   static const Magnitudes& magnitudes(int) { return kOddTo31; }
-  void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {
     float wx[4];
     weigh_magnitudes<4>(x, w, wx);
-    book.search<false>(wx, w, low, high, kShare, hull);
+    book.search<false>(wx, w, low, high, kShare, *hull);
   }
 
   void put(uint16_t d, const float* x, const float*, const Choice* choices, const uint32_t* codes,
@@ -235,14 +235,16 @@ struct IQ1_S {
   static constexpr int kBytes = 50, kGroup = 32, kVector = 8, kTables = 2;
   static constexpr float kLow = 0.8f, kHigh = 1.2f;
   static constexpr float kShare = 0.4f;
-  float guess(const float* x, const float* w) const {
-    return scale_by_size<kGroup>(x, w, books[0].typical());
-  }
+  float guess(const float* x, const float* w) const { return scale_by_size<kGroup>(x, w, book.typical()); }
   static const Magnitudes& magnitudes(int) { return kOddTo15; }
-  void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
+  // The same leaves for both shifts.
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hulls, int stride) const {
     float wx[8];
     for (int j = 0; j < 8; j += kLanes) store(wx + j, load(w + j) * load(x + j));
-    books[table].search<false>(wx, w, low, high, kShare, hull);
+    int leaves[Codebook<8>::kRoom];
+    const int chosen = book.choose_leaves<false>(wx, w, low, high, kShare, leaves);
+    for (size_t table = 0; table < 2; ++table)
+      book.search_leaves<false>(wx, w, low, high, leaves, chosen, table, hulls[table * stride]);
   }
 
   void put(uint16_t d, const float*, const float*, const Choice* choices, const uint32_t* codes,
@@ -258,8 +260,9 @@ struct IQ1_S {
     }
   }
 
-  Codebook<8> books[2] = {Codebook<8>{grid_values(kIq1sGrid, 2048, kIq1sBias, 1, 0.125f)},
-                          Codebook<8>{grid_values(kIq1sGrid, 2048, kIq1sBias, 1, -0.125f)}};
+  Codebook<8> book{grid_values(kIq1sGrid, 2048, kIq1sBias, 1),
+                   {grid_values(kIq1sGrid, 2048, kIq1sBias, 1, 0.125f),
+                    grid_values(kIq1sGrid, 2048, kIq1sBias, 1, -0.125f)}};
 };
 
 struct IQ1_M {
@@ -268,10 +271,10 @@ struct IQ1_M {
   static constexpr float kShare = 0.5f;
   float guess(const float* x, const float* w) const { return scale_by_size<kGroup>(x, w, book.typical()); }
   static const Magnitudes& magnitudes(int) { return kOddTo15; }
-  void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {
     float wx[8];
     for (int j = 0; j < 8; j += kLanes) store(wx + j, load(w + j) * load(x + j));
-    book.search<false>(wx, w, low, high, kShare, hull);
+    book.search<false>(wx, w, low, high, kShare, *hull);
   }
 
   // Bit 11 of a code is the shift.

@@ -15,10 +15,12 @@ struct IQ2_KL {
 
   static const Magnitudes& magnitudes(int table) { return kMagnitudes[table]; }
   float guess(const float* x, const float* w) const { return scale_by_size<kGroup>(x, w, book.typical()); }
-  void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hulls, int stride) const {
     float wx[2];
-    for (int j = 0; j < 2; ++j) wx[j] = table == 0 ? w[j] * x[j] : -(w[j] * x[j]);
-    book.search<false>(wx, w, low, high, kWhole, hull);
+    for (int j = 0; j < 2; ++j) wx[j] = w[j] * x[j];
+    book.search<false>(wx, w, low, high, kWhole, hulls[0]);
+    for (float& v : wx) v = -v;
+    book.search<false>(wx, w, low, high, kWhole, hulls[stride]);
   }
 
   void put(const float*, const Choice* choices, const uint32_t* codes, uint8_t* out) const {

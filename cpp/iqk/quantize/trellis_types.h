@@ -46,10 +46,12 @@ struct SignedTrellis {
 
   const Magnitudes& magnitudes(int table) const { return scales[table]; }
   float guess(const float* x, const float* w) const { return trellis_scale(x, w, book.typical(), 130); }
-  void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hulls, int stride) const {
     float wx[8];
-    for (int j = 0; j < 8; ++j) wx[j] = table == 0 ? w[j] * x[j] : -(w[j] * x[j]);
-    book.template search<false>(wx, w, low, high, kShare, hull);
+    for (int j = 0; j < 8; ++j) wx[j] = w[j] * x[j];
+    book.template search<false>(wx, w, low, high, kShare, hulls[0]);
+    for (float& v : wx) v = -v;
+    book.template search<false>(wx, w, low, high, kShare, hulls[stride]);
   }
 
   Magnitudes scales[2] = {level_magnitudes(false), level_magnitudes(true)};
@@ -93,10 +95,10 @@ struct IQ3_KT {
 
   static const Magnitudes& magnitudes(int) { return kMagnitudes; }
   float guess(const float* x, const float* w) const { return trellis_scale(x, w, book.typical(), 110); }
-  void find_hull(const float* x, const float* w, int, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {
     float wx[8];
     weigh_magnitudes<8>(x, w, wx);
-    book.search<false>(wx, w, low, high, kShare, hull);
+    book.search<false>(wx, w, low, high, kShare, *hull);
   }
 
   void put(const float* x, const Choice* choices, const uint32_t* codes, uint8_t* out) const {
@@ -120,10 +122,14 @@ struct IQ4_KT {
 
   static const Magnitudes& magnitudes(int table) { return kMagnitudes[table & 1]; }
   float guess(const float* x, const float* w) const { return trellis_scale(x, w, books[0].typical(), 106); }
-  void find_hull(const float* x, const float* w, int table, float low, float high, Hull& hull) const {
+  void find_hulls(const float* x, const float* w, float low, float high, Hull* hulls, int stride) const {
     float wx[4];
-    for (int j = 0; j < 4; ++j) wx[j] = (table & 1) == 0 ? w[j] * x[j] : -(w[j] * x[j]);
-    books[table >> 1].search<false>(wx, w, low, high, kShare, hull);
+    for (int j = 0; j < 4; ++j) wx[j] = w[j] * x[j];
+    for (int sign = 0; sign < 2; ++sign) {
+      for (int book = 0; book < 2; ++book)
+        books[book].search<false>(wx, w, low, high, kShare, hulls[(2 * book + sign) * stride]);
+      for (float& v : wx) v = -v;
+    }
   }
 
   void put(const float*, const Choice* choices, const uint32_t* codes, uint8_t* out) const {

@@ -217,13 +217,12 @@ class VectorSearch {
 
   void add_group(int64_t g, const float* x, const float* w) {
     const float guess = type_.guess(x, w);
-    for (int table = 0; table < Type::kTables; ++table) {
-      Hull* hulls = hulls_of(g, table);
-      for (int n = 0; n < kVectors; ++n)
-        type_.find_hull(x + Type::kVector * n, w + Type::kVector * n, table, Type::kLow * guess,
-                        Type::kHigh * guess, hulls[n]);
-      paths_[static_cast<size_t>(g * Type::kTables + table)] = make_path(hulls, kVectors, steps_);
-    }
+    for (int n = 0; n < kVectors; ++n)
+      type_.find_hulls(x + Type::kVector * n, w + Type::kVector * n, Type::kLow * guess, Type::kHigh * guess,
+                       hulls_of(g, 0) + n, kVectors);
+    for (int table = 0; table < Type::kTables; ++table)
+      paths_[static_cast<size_t>(g * Type::kTables + table)] =
+          make_path(hulls_of(g, table), kVectors, steps_);
   }
 
   // How far the error lies below sum w x^2 when each group is given what suits it best.
@@ -288,7 +287,7 @@ class VectorSearch {
         d = better;
       }
     };
-    constexpr int kTrials = 16;
+    constexpr int kTrials = 10;
     for (int n = 0; n < kTrials; ++n) consider(start * (0.85f + 0.45f / kTrials * static_cast<float>(n)), 0);
     consider(best, 3);
     // Where halves are sparse, the few smallest of them.
