@@ -162,8 +162,8 @@ class Codebook {
       int parent[kMostLeaves];
       for (int n = 0; n < chosen; ++n) {
         parent[n] = leaves[n];
-        scores<Flip>(means_[level].data() + static_cast<size_t>(leaves[n] * children) * (2 * D), product,
-                     weight, 0.25f * (low + high), children, score + children * n);
+        scores<Flip>(means_[level].data() + static_cast<size_t>(leaves[n] * children) * D, product, weight,
+                     0.25f * (low + high), children, score + children * n);
       }
       chosen = select_best(score, children * chosen, share, kMostLeaves, leaves);
       for (int n = 0; n < chosen; ++n)
@@ -186,8 +186,8 @@ class Codebook {
     Integers at_low{}, at_high{}, here{0, 1, 2, 3};
     for (int n = 0; n < chosen; ++n) {
       if (n + 1 < chosen) fetch(points, leaves[n + 1]);
-      const float* p = points + static_cast<size_t>(leaves[n]) * (2 * D * kLeaf);
-      for (int i = 0; i < kLeaf; i += kLanes, p += 2 * D * kLanes, here += 4) {
+      const float* p = points + static_cast<size_t>(leaves[n]) * (D * kLeaf);
+      for (int i = 0; i < kLeaf; i += kLanes, p += D * kLanes, here += 4) {
         Lanes va, vb;
         products<Flip>(p, product, weight, va, vb);
         store(a + kLeaf * n + i, va);
@@ -230,16 +230,17 @@ class Codebook {
   }
 
  private:
-  // a and b of four entries, whose values and squares p has, four of each by turns.
+  // a and b of four entries; p has four of each of their values.
   template <bool Flip>
   static IQK_MEMBER void products(const float* p, const Lanes* wx, const Lanes* w, Lanes& a, Lanes& b) {
-    Lanes first = load(p) * wx[0], least = first;
-    a = first;
-    b = load(p + kLanes) * w[0];
+    Lanes v = load(p), least = v * wx[0];
+    a = least;
+    b = v * w[0] * v;
     for (int j = 1; j < D; ++j) {
-      const Lanes product = load(p + 2 * kLanes * j) * wx[j];
+      v = load(p + kLanes * j);
+      const Lanes product = v * wx[j];
       a += product;
-      b += load(p + 2 * kLanes * j + kLanes) * w[j];
+      b += v * w[j] * v;
       if (Flip) least = min(least, product);
     }
     if (Flip) a -= least + least;
@@ -248,7 +249,7 @@ class Codebook {
   template <bool Flip>
   static IQK_MEMBER void scores(const float* p, const Lanes* wx, const Lanes* w, float half_scale, int count,
                                 float* out) {
-    for (int i = 0; i < count; i += kLanes, p += 2 * D * kLanes) {
+    for (int i = 0; i < count; i += kLanes, p += D * kLanes) {
       Lanes a, b;
       products<Flip>(p, wx, w, a, b);
       store(out + i, a - splat(half_scale) * b);
@@ -261,8 +262,8 @@ class Codebook {
 
   // Books are larger than the near caches.
   static void fetch(const float* points, int leaf) {
-    const float* p = points + static_cast<size_t>(leaf) * (2 * D * kLeaf);
-    for (int i = 0; i < 2 * D * kLeaf; i += 16) __builtin_prefetch(p + i);
+    const float* p = points + static_cast<size_t>(leaf) * (D * kLeaf);
+    for (int i = 0; i < D * kLeaf; i += 16) __builtin_prefetch(p + i);
   }
 
   void add_variant(const std::vector<float>& values) {
@@ -308,17 +309,15 @@ class Codebook {
     split(values, middle, last);
   }
 
-  // The means of `part` successive entries and the squares of the means, in fours.
+  // The means of `part` successive entries, in fours.
   void fill(const std::vector<float>& values, size_t part, std::vector<float>& out) const {
     const size_t count = codes_.size() / part;
-    out.assign((count + kLanes - 1) / kLanes * kLanes * 2 * D, 0);
+    out.assign(count * D, 0);
     for (size_t n = 0; n < count; ++n)
       for (size_t j = 0; j < D; ++j) {
         float sum = 0;
         for (size_t i = part * n; i < part * (n + 1); ++i) sum += values[codes_[i] * D + j];
-        float* p = out.data() + n / kLanes * (2 * D * kLanes) + 2 * kLanes * j + n % kLanes;
-        p[0] = sum / static_cast<float>(part);
-        p[kLanes] = p[0] * p[0];
+        out[n / kLanes * (D * kLanes) + kLanes * j + n % kLanes] = sum / static_cast<float>(part);
       }
   }
 
