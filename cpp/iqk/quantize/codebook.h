@@ -185,7 +185,7 @@ class Codebook {
     Lanes best_low = splat(-0x1p126f), best_high = best_low;
     Integers at_low{}, at_high{}, here{0, 1, 2, 3};
     for (int n = 0; n < chosen; ++n) {
-      if (n + 1 < chosen) fetch(points, leaves[n + 1]);
+      if (n + 4 < chosen) fetch(points, leaves[n + 4]);
       const float* p = points + static_cast<size_t>(leaves[n]) * (D * kLeaf);
       for (int i = 0; i < kLeaf; i += kLanes, p += D * kLanes, here += 4) {
         Lanes va, vb;
