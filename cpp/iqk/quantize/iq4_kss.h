@@ -59,8 +59,8 @@ struct ParityLevels {
   uint8_t code[2][512];
 };
 
-// Calls f(word, its weights' positions as a vector made of v) for the eight words of 32 weights: word r has
-// weights 2 r, 2 r + 16, 2 r + 1, 2 r + 17.
+// Word r of 32 weights has 2 r, 2 r + 16, 2 r + 1, 2 r + 17: of four weights from an even r on, and of the
+// four 16 later, those of words r and r + 1.
 IQK_INLINE Lanes even_word(const float* v) {
   return __builtin_shufflevector(load(v), load(v + 16), 0, 4, 1, 5);
 }

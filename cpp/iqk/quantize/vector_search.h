@@ -8,6 +8,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cmath>
 #include <cstdint>
 #include <vector>
 
@@ -169,7 +170,15 @@ IQK_INLINE void weigh_magnitudes(const float* x, const float* w, float* out) {
 
 // ---- The search ------------------------------------------------------------------------------------------
 
-// The groups of a block or a row.
+// The groups of a block or a row. A type has
+//   kGroup, kVector   weights of a group and of a code,
+//   kTables           tables that a group chooses from; magnitudes(table), what s can be,
+//   guess(x, w)       about the best scale of a group,
+//   kLow, kHigh       where the best is looked for exactly, relative to the guess,
+//   find_hulls(x, w, low, high, hulls, stride)   the hulls of a vector, of table t at hulls[stride * t],
+//   put(..)           which writes the bytes of 256 weights, into zeros.
+// The ranges and, where a codebook is large, the shares of it that are looked at are the smallest that keep
+// the errors well below those of the golden files.
 template <class Type>
 class VectorSearch {
  public:
@@ -191,7 +200,7 @@ class VectorSearch {
   float search(const Store& store, const float* x, const float* w) {
     steps_.clear();
     for (int64_t g = 0; g < groups_; ++g) add_group(g, x + g * Type::kGroup, w + g * Type::kGroup);
-    float d = search_common(store);
+    const float d = search_common(store);
     if (d == 0) return 0;
     total(d, true);
     for (int64_t g = 0; g < groups_; ++g) {
