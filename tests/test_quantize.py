@@ -154,6 +154,7 @@ def test_the_error_without_importances_is_at_most_that_of_the_golden(name: str) 
         ("IQ2_KT", 0.088),
         ("IQ3_KT", 0.0236),
         ("IQ4_KT", 0.0079),
+        ("NVFP4", 0.0068),
     ],
 )
 def test_the_error_of_normal_weights(name: str, expected: float) -> None:

@@ -18,6 +18,7 @@
 #include "iqk/quantize/iq4_kss.h"
 #include "iqk/quantize/iqk_types.h"
 #include "iqk/quantize/mxfp4.h"
+#include "iqk/quantize/nvfp4.h"
 #include "iqk/quantize/pair_types.h"
 #include "iqk/quantize/q8.h"
 #include "iqk/quantize/scaled_kquants.h"
@@ -72,6 +73,7 @@ constexpr Encoder kEncoders[] = {
     {IQ1_S_id, encode::encode_vector_blocks<encode::IQ1_S>, encode::encode_vector_blocks<encode::IQ1_S>},
     {IQ4_NL_id, encode::encode_iq4_nl, encode::encode_iq4_nl},
     {MXFP4_id, encode::encode_mxfp4<false>, encode::encode_mxfp4<true>},
+    {NVFP4_id, encode::encode_nvfp4, encode::encode_nvfp4},
     {Q1_0_G128_id, encode::encode_q1_0_g128, encode::encode_q1_0_g128},
     {IQ3_S_id, encode::encode_vector_blocks<encode::IQ3_S>, encode::encode_vector_blocks<encode::IQ3_S>},
     {IQ2_S_id, encode::encode_vector_blocks<encode::IQ2_S>, encode::encode_vector_blocks<encode::IQ2_S>},
