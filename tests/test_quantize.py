@@ -7,7 +7,7 @@ import pytest
 from numpy.typing import NDArray
 
 import iqkcpu
-from iqkcpu import quantize
+from iqkcpu import QuantTensor, quantize
 
 GOLDEN = Path(__file__).parent / "golden"
 INPUTS = np.load(GOLDEN / "inputs.npz")
@@ -22,8 +22,15 @@ BLOCKS = [name for name in ABLE if name not in FLOATS]
 SEARCHED = [name for name in BLOCKS if name not in TERNARY_TYPES]
 # Types that have a rule for quantization without importances, which all programs share.
 BY_RULE = ("Q4_0", "Q4_1", "Q5_0", "Q5_1", "Q8_0", "MXFP4", "Q1_0_G128", "Q8_KV")
-# Their integer scales are odd, and their levels are not zero: a group of zeros beside others becomes +-d.
-WITHOUT_ZERO = ("IQ3_K", "IQ4_KS", "IQ5_KS")
+# Codes stand for 2, 4 or 8 weights: what they can be is a small part of all combinations of levels.
+TRELLISES = ("IQ1_KT", "IQ2_KT", "IQ3_KT", "IQ4_KT")
+GRIDS = ("IQ1_S", "IQ1_M", "IQ2_XXS", "IQ2_XS", "IQ2_S", "IQ3_XXS", "IQ3_S")
+# Neither their integer scales nor their levels are zero: a group of zeros beside others becomes something small. The
+# groups of the second list have no scale of their own but that of the row.
+WITHOUT_ZERO_GROUPS = ("IQ3_K", *GRIDS)
+WITHOUT_ZERO_BLOCKS = ("IQ4_KS", "IQ5_KS", "IQ4_KSS", "IQ1_KT", "IQ2_KT")
+
+CONSTANTS = (0.7, -3.0, 1000.0, 1e-3)
 
 Array = NDArray[np.float32]
 
@@ -135,6 +142,19 @@ def test_the_error_without_importances_is_at_most_that_of_the_golden(name: str) 
         ("IQ2_K", 0.078),
         ("IQ2_KS", 0.097),
         ("IQ4_KS", 0.0052),
+        ("IQ2_XXS", 0.118),
+        ("IQ2_XS", 0.089),
+        ("IQ2_S", 0.062),
+        ("IQ3_XXS", 0.033),
+        ("IQ3_S", 0.019),
+        ("IQ1_S", 0.236),
+        ("IQ1_M", 0.197),
+        ("IQ2_KL", 0.0525),
+        ("IQ1_KT", 0.150),
+        ("IQ2_KT", 0.088),
+        ("IQ3_KT", 0.0236),
+        ("IQ4_KT", 0.0079),
+        ("NVFP4", 0.0068),
     ],
 )
 def test_the_error_of_normal_weights(name: str, expected: float) -> None:
@@ -162,6 +182,37 @@ def test_other_weights_get_the_best_ternary_scale(name: str) -> None:
     assert errors(NORMAL, decode(NORMAL, name)).mean() < 0.191
 
 
+# ---- Codebooks --------------------------------------------------------------------------------------------------
+
+
+def test_codes_are_the_nearest_of_the_codebook() -> None:
+    """IQ2_XXS: of all 256 entries with all even signs, for the scale that was chosen, the best."""
+    entries = np.zeros((1, 8, 66), np.uint8)
+    entries[..., 1] = 0x48  # d = 8: with the smallest scale, entries decode to themselves
+    entries[:, :, 2:].reshape(8, 8, 8)[..., :4] = np.arange(256).reshape(8, 8, 4)
+    grid = QuantTensor(entries.reshape(1, -1), "IQ2_XXS", (1, 2048)).dequantize().reshape(256, 8)
+    assert sorted(np.unique(grid)) == [8, 25, 43]
+
+    a, importance = NORMAL[:4], RNG.exponential(1, 2048).astype(np.float32)
+    w = quantize(a, "IQ2_XXS", imatrix=importance)
+    blocks = w.raw.reshape(-1, 66)
+    d = blocks[:, :2].copy().view(np.float16).astype(np.float64)
+    scales = d * (2 * (blocks[:, 9::8] >> 4) + 1) / 8
+    x, y = (np.abs(v.astype(np.float64)).reshape(-1, 8) for v in (a, w.dequantize()))
+    weight = np.tile(importance.astype(np.float64), 4).reshape(-1, 8)
+    step = np.repeat(scales.reshape(-1), 4)[:, None, None]
+    wrong = np.abs(np.sign(a) - np.sign(w.dequantize())).reshape(-1, 8) > 0
+    error = (weight * (np.where(wrong, -1, 1) * x - y) ** 2).sum(1)
+    each = weight[:, None] * (x[:, None] - step * grid) ** 2
+    with_wrong_sign = (each.sum(2)[..., None] + 4 * weight[:, None] * x[:, None] * step * grid).min(2)
+    odd = (a < 0).reshape(-1, 8).sum(1) % 2 == 1
+    least = np.where(odd, with_wrong_sign.min(1), each.sum(2).min(1))
+    assert (error >= least * (1 - 1e-5)).all()
+    # Entries are looked for around the scale that a group would have on its own. Few get one far from it.
+    assert (error <= least * (1 + 1e-5)).mean() > 0.95
+    assert error.sum() < 1.002 * least.sum()
+
+
 # ---- Edges ------------------------------------------------------------------------------------------------------
 
 
@@ -173,14 +224,16 @@ def test_zero_rows_stay_zero(name: str, imatrix: Array | None) -> None:
     assert not decode(a, name, imatrix)[1].any()
 
 
-@pytest.mark.parametrize("name", [name for name in ABLE if name not in ("IQ4_KS", "IQ5_KS")])
+@pytest.mark.parametrize("name", [name for name in ABLE if name not in WITHOUT_ZERO_BLOCKS])
 def test_zero_blocks_stay_zero(name: str) -> None:
     a = NORMAL[:1, :1024].copy()
     a[0, 256:512] = 0
     assert not decode(a, name)[0, 256:512].any()
 
 
-@pytest.mark.parametrize("name", [name for name in ABLE if name not in (*WITHOUT_ZERO, "Q1_0_G128")])
+@pytest.mark.parametrize(
+    "name", [name for name in ABLE if name not in (*WITHOUT_ZERO_GROUPS, *WITHOUT_ZERO_BLOCKS, "Q1_0_G128")]
+)
 def test_zero_groups_of_32_stay_zero(name: str) -> None:
     a = NORMAL[:1, :1024].copy()
     a[0, 64:96] = 0
@@ -203,11 +256,18 @@ def test_one_huge_weight_among_others_stays_finite(name: str, imatrix: Array | N
     assert np.isfinite(decode(a, name, imatrix)).all()
 
 
-@pytest.mark.parametrize("name", [name for name in SEARCHED if name not in ("MXFP4", "Q1_0_G128")])
-@pytest.mark.parametrize("value", [0.7, -3.0, 1000.0, 1e-3])
+@pytest.mark.parametrize("name", [name for name in SEARCHED if name not in ("MXFP4", "Q1_0_G128", *GRIDS, *TRELLISES)])
+@pytest.mark.parametrize("value", CONSTANTS)
 def test_constant_rows(name: str, value: float) -> None:
     a = np.full((1, 1024), value, np.float32)
     assert errors(a, decode(a, name, IMATRIX)).max() < 1e-3
+
+
+@pytest.mark.parametrize("name", [*GRIDS, *TRELLISES])
+@pytest.mark.parametrize("value", CONSTANTS)
+def test_constant_rows_are_not_much_worse_than_others(name: str, value: float) -> None:
+    a = np.full((1, 1024), value, np.float32)
+    assert errors(a, decode(a, name, IMATRIX)).max() < 3 * errors(NORMAL[:8], decode(NORMAL[:8], name)).mean()
 
 
 @pytest.mark.parametrize("name", SEARCHED)

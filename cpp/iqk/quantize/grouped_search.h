@@ -32,6 +32,9 @@ struct Group {
   int table;
 };
 
+// The largest float over the largest products of two signed bytes.
+constexpr float kMostScale = 0x1.fffffep127f / (127 * 127);
+
 // How d is kept: as a half, or as it is.
 struct HalfStore {
   float unit;  // values and d here are so many times smaller than stored
@@ -39,7 +42,8 @@ struct HalfStore {
   IQK_MEMBER float smallest() const { return 0x1p-24f / unit; }
 };
 struct FloatStore {
-  IQK_MEMBER float rounded(float d) const { return d; }
+  float most;  // above, decoding might overflow
+  IQK_MEMBER float rounded(float d) const { return d < -most ? -most : d > most ? most : d; }
   IQK_MEMBER float smallest() const { return 0; }
 };
 
@@ -200,6 +204,13 @@ void encode_super_blocks(const float* x, const float* importance, int64_t k, uin
   }
 }
 
+// The codes at the end of the search. Importances count only where a code depends on others.
+template <int N, class Levels>
+IQK_INLINE void final_codes(const Levels& levels, const float* x, const float*, float inverse,
+                            uint8_t* codes) {
+  nearest_codes<N>(levels, x, inverse, codes);
+}
+
 // A row whose header has d: 2 bytes, a half, or 4, a float. Groups have 32 weights.
 template <class Format>
 void encode_scaled_row(const float* x, const float* importance, int64_t k, uint8_t* out) {
@@ -227,8 +238,8 @@ void encode_scaled_row(const float* x, const float* importance, int64_t k, uint8
                                                Format::kRange, Format::kEffort, groups.data());
     write(out, finite_half(d * unit));
   } else {
-    d = search_groups<kGroup, Format::kTables>(format.levels, FloatStore{}, scaled, w, k / kGroup,
-                                               Format::kRange, Format::kEffort, groups.data());
+    d = search_groups<kGroup, Format::kTables>(format.levels, FloatStore{kMostScale / unit}, scaled, w,
+                                               k / kGroup, Format::kRange, Format::kEffort, groups.data());
     write(out, d * unit);
   }
   if (d == 0) return;
@@ -237,8 +248,9 @@ void encode_scaled_row(const float* x, const float* importance, int64_t k, uint8
     uint8_t codes[256];
     const Group* block_groups = groups.data() + 8 * b;
     for (int g = 0; g < 8; ++g)
-      nearest_codes<kGroup>(format.levels[block_groups[g].table], scaled + 256 * b + kGroup * g,
-                            inverse_of(d * static_cast<float>(block_groups[g].s)), codes + kGroup * g);
+      final_codes<kGroup>(format.levels[block_groups[g].table], scaled + 256 * b + kGroup * g,
+                          w + 256 * b + kGroup * g, inverse_of(d * static_cast<float>(block_groups[g].s)),
+                          codes + kGroup * g);
     Format::put(block_groups, codes, out);
   }
 }

@@ -14,12 +14,17 @@
 #include "iqk/quantize/affine_blocks.h"
 #include "iqk/quantize/affine_kquants.h"
 #include "iqk/quantize/floats.h"
+#include "iqk/quantize/grid_types.h"
+#include "iqk/quantize/iq4_kss.h"
 #include "iqk/quantize/iqk_types.h"
 #include "iqk/quantize/mxfp4.h"
+#include "iqk/quantize/nvfp4.h"
+#include "iqk/quantize/pair_types.h"
 #include "iqk/quantize/q8.h"
 #include "iqk/quantize/scaled_kquants.h"
 #include "iqk/quantize/signed_blocks.h"
 #include "iqk/quantize/ternary.h"
+#include "iqk/quantize/trellis_types.h"
 
 namespace iqk {
 namespace {
@@ -60,10 +65,20 @@ constexpr Encoder kEncoders[] = {
     {Q5_K_id, encode::encode_affine_super_blocks<encode::Q5_K>,
      encode::encode_affine_super_blocks<encode::Q5_K>},
     {Q6_K_id, encode::encode_super_blocks<encode::Q6_K>, encode::encode_super_blocks<encode::Q6_K>},
+    {IQ2_XXS_id, encode::encode_vector_blocks<encode::IQ2_XXS>,
+     encode::encode_vector_blocks<encode::IQ2_XXS>},
+    {IQ2_XS_id, encode::encode_vector_blocks<encode::IQ2_XS>, encode::encode_vector_blocks<encode::IQ2_XS>},
+    {IQ3_XXS_id, encode::encode_vector_blocks<encode::IQ3_XXS>,
+     encode::encode_vector_blocks<encode::IQ3_XXS>},
+    {IQ1_S_id, encode::encode_vector_blocks<encode::IQ1_S>, encode::encode_vector_blocks<encode::IQ1_S>},
     {IQ4_NL_id, encode::encode_iq4_nl, encode::encode_iq4_nl},
     {MXFP4_id, encode::encode_mxfp4<false>, encode::encode_mxfp4<true>},
+    {NVFP4_id, encode::encode_nvfp4, encode::encode_nvfp4},
     {Q1_0_G128_id, encode::encode_q1_0_g128, encode::encode_q1_0_g128},
+    {IQ3_S_id, encode::encode_vector_blocks<encode::IQ3_S>, encode::encode_vector_blocks<encode::IQ3_S>},
+    {IQ2_S_id, encode::encode_vector_blocks<encode::IQ2_S>, encode::encode_vector_blocks<encode::IQ2_S>},
     {IQ4_XS_id, encode::encode_super_blocks<encode::IQ4_XS>, encode::encode_super_blocks<encode::IQ4_XS>},
+    {IQ1_M_id, encode::encode_vector_blocks<encode::IQ1_M>, encode::encode_vector_blocks<encode::IQ1_M>},
     {TQ1_0_id, encode::encode_tq1_0, encode::encode_tq1_0},
     {TQ2_0_id, encode::encode_tq2_0, encode::encode_tq2_0},
     {IQ1_BN_id, encode::encode_iq1_bn, encode::encode_iq1_bn},
@@ -75,9 +90,15 @@ constexpr Encoder kEncoders[] = {
     {IQ6_K_id, encode::encode_super_blocks<encode::IQ6_K>, encode::encode_super_blocks<encode::IQ6_K>},
     {IQ4_KS_id, encode::encode_scaled_row<encode::IQ4_KS>, encode::encode_scaled_row<encode::IQ4_KS>},
     {IQ2_KS_id, encode::encode_scaled_row<encode::IQ2_KS>, encode::encode_scaled_row<encode::IQ2_KS>},
+    {IQ4_KSS_id, encode::encode_scaled_row<encode::IQ4_KSS>, encode::encode_scaled_row<encode::IQ4_KSS>},
     {Q8_KV_id, encode::encode_q8_kv, encode::encode_q8_kv},
     {IQ5_KS_id, encode::encode_scaled_row<encode::IQ5_KS>, encode::encode_scaled_row<encode::IQ5_KS>},
+    {IQ2_KT_id, encode::encode_vector_row<encode::IQ2_KT>, encode::encode_vector_row<encode::IQ2_KT>},
+    {IQ3_KT_id, encode::encode_vector_row<encode::IQ3_KT>, encode::encode_vector_row<encode::IQ3_KT>},
+    {IQ4_KT_id, encode::encode_vector_row<encode::IQ4_KT>, encode::encode_vector_row<encode::IQ4_KT>},
     {IQ3_KS_id, encode::encode_scaled_row<encode::IQ3_KS>, encode::encode_scaled_row<encode::IQ3_KS>},
+    {IQ2_KL_id, encode::encode_vector_row<encode::IQ2_KL>, encode::encode_vector_row<encode::IQ2_KL>},
+    {IQ1_KT_id, encode::encode_vector_row<encode::IQ1_KT>, encode::encode_vector_row<encode::IQ1_KT>},
 };
 
 const Encoder* find_encoder(const Type& type) {
