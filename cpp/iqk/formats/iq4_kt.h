@@ -8,6 +8,7 @@
 namespace IQK_NS {
 
 struct IQ4_KT : IQ4_KT_facts, VectorDefaults {
+  static constexpr int kStreams = 1;
   static void unpack(In in, Unit& u) {
     const uint8_t* p = in.block;
     const float d = read<float>(in.header);

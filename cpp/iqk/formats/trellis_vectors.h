@@ -22,6 +22,7 @@ IQK_INLINE Bytes trellis_sums(Bytes state) {
 // 32 codes of eight weights. Dword i of the first two vectors belongs to code 4 (i / 2) + i % 2, of the last
 // two to the one after next: two dwords for each 32 weights, everywhere.
 struct TrellisOrder : VectorDefaults {
+  static constexpr int kStreams = 1;
   static constexpr int order(int v, int x) {
     const int i = x / 4, code = 4 * (i / 2) + 2 * (v / 2) + i % 2;
     return 8 * code + 4 * (v % 2) + x % 4;

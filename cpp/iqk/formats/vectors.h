@@ -142,6 +142,7 @@ IQK_INLINE Bytes load_third_bits(const uint8_t* p) { return shr16_halves<0, 4>(l
 
 // Groups of eight weights: group v of each 32.
 struct GroupOrder : VectorDefaults {
+  static constexpr int kStreams = 1;
   static constexpr int order(int v, int x) { return 32 * (x / 8) + 8 * v + x % 8; }
 };
 // The same with a scale per 16.
@@ -160,7 +161,7 @@ IQK_INLINE Bytes ternary_digits(Bytes x, Bytes power) {
 }
 // 64 weights to a vector.
 struct NaturalOrder : VectorDefaults {
-  static constexpr int kAccumulators = 4;
+  static constexpr int kAccumulators = 4, kStreams = 1;
   static constexpr int accumulator(int v) { return v; }
   static constexpr int order(int v, int x) { return 64 * v + x; }
 };

@@ -109,10 +109,54 @@ IQK_INLINE void gemv_groups(const GemvArgs& g) {
   }
 }
 
+// Rows `row` and `row + distance` of a plain format with one column, side by side.
+template <class F>
+IQK_INLINE void gemv_two_rows(const GemvArgs& g, int64_t row, int64_t distance, uint8_t (*tails)[F::kUnit]) {
+  static_assert(F::kIndexWords == 0);
+  using D = Derived<F>;
+  const GroupWalk& w = g.weights;
+  const int64_t units = w.full_units + (w.tail_bytes != 0);
+  const GroupPlace<F> place[2] = {group_place<F>(w, row), group_place<F>(w, row + distance)};
+  RowSums<F, 1> sums[2];
+  unroll<2>([&](auto r) IQK_LAMBDA {
+    if (w.tail_bytes) copy_tail<F>(place[r].units, w, tails[r]);
+    sums[r].lanes[0] = fsplat<16>(0.0f);
+    sums[r].terms[0] = fsplat<F::kScales>(0.0f);
+  });
+  for (int64_t u = 0; u < units; ++u)
+    unroll<2>([&](auto r) IQK_LAMBDA {
+      const uint8_t* unit = u < w.full_units ? place[r].units + u * F::kUnit : tails[r];
+      // Not const: GCC would keep it in memory and copy it in small pieces.
+      auto shared = F::open(In{unit, place[r].header, 0, nullptr});
+      add_unit<F, 1>(F::row(shared, Constant<0>{}), g.activations + u * D::kActUnit, sums[r]);
+    });
+  unroll<2>([&](auto r) IQK_LAMBDA {
+    float y = sum(sums[r].lanes[0]);
+    if constexpr (D::kTerms) y += sum(sums[r].terms[0]);
+    if constexpr (F::kRowScale) y *= F::row_scale(In{place[r].units, place[r].header, 0, nullptr});
+    g.out[row + r * distance] = y;
+  });
+}
+
+template <class F>
+IQK_INLINE void gemv_streams(const GemvArgs& g) {
+  alignas(64) uint8_t tails[2][F::kUnit];
+  const int64_t half = g.groups / 2;
+  for (int64_t row = 0; row < half; ++row) gemv_two_rows<F>(g, row, half, tails);
+  if (g.groups % 2 == 0) return;
+  GemvArgs last = g;
+  last.weights.data += 2 * half * g.weights.group_bytes;
+  last.groups = 1;
+  last.out += 2 * half;
+  gemv_groups<F, 1>(last);
+}
+
 template <class F, int C>
 void gemv(const GemvArgs& g) {
   if constexpr (F::kLines)
     for (int first = 0; first < C; first += 4) gemv_rows<F, (C < 4 ? C : 4)>(g, C, first);
+  else if constexpr (C == 1 && F::kRows == 1 && F::kStreams == 2)
+    gemv_streams<F>(g);
   else if constexpr (C <= (F::kRows == 1 ? 4 : 1))
     gemv_groups<F, C>(g);
   else

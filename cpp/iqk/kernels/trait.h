@@ -15,6 +15,9 @@
 //   open(in) -> Group, row(group, Constant<r>) -> State   interleaved formats: the shared part once, then
 //                        each row
 //   kRowByRow            the rows of a group have nothing to share: each is walked on its own
+//   kStreams             how many rows, far apart, a product with one column takes side by side: 2 where
+//   memory
+//                        is waited for, since each is a stream of its own; 1 where the decoding decides
 //   kLines               codes of eight or sixteen rows side by side, see kernels/gemv_rows.h
 //   codes(state, put)    calls put(Constant<v>{}, Bytes) for each of the four vectors
 //   scales(state)        Floats<kScales>, natural order
@@ -26,7 +29,7 @@ namespace IQK_NS {
 
 struct VectorDefaults {
   static constexpr bool kVector = true;
-  static constexpr int kMax = 0, kAccumulators = 1, kScales = 8, kIndexWords = 0;
+  static constexpr int kMax = 0, kAccumulators = 1, kScales = 8, kIndexWords = 0, kStreams = 2;
   static constexpr float kOffset = 0, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false, kLines = false;
   static constexpr int accumulator(int) { return 0; }
@@ -44,7 +47,7 @@ template <class F>
 struct Natural : F {
   static constexpr bool kVector = true;
   static constexpr int kMax = F::kLargest <= 63 ? 2 * F::kLargest : 0, kAccumulators = 4, kScales = 16,
-                       kIndexWords = 0;
+                       kIndexWords = 0, kStreams = 1;
   static constexpr float kOffset = kMax / 2, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true, kLines = false;
   static constexpr int order(int v, int x) { return 64 * v + x; }
