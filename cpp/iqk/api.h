@@ -130,6 +130,9 @@ struct Plan {
 };
 Plan plan(const Weights& w, int64_t batch, int threads);
 
+// For measuring: the first batch that takes the panel, of all types; -1: that of the table.
+void set_threshold(int batch);
+
 // ---- The machine's limits, measured now (a few ms to 100 ms each) ----------------------------------------
 
 struct Peaks {

@@ -309,6 +309,8 @@ NB_MODULE(_core, m) {
       "plan",
       [](const Matrix& w, int64_t batch, int threads) { return iqk::plan(w.weights, batch, threads); }, "w"_a,
       "batch"_a, "threads"_a);
+  m.def("set_threshold", &iqk::set_threshold, "batch"_a,
+        "For measuring: the first batch that takes the panel, of all types; -1: that of the table.");
   m.def("measure_peaks", &iqk::measure_peaks, "threads"_a, nb::call_guard<nb::gil_scoped_release>(),
         "Measure the limits of this machine; takes about a second.");
 }

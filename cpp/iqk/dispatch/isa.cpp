@@ -52,7 +52,15 @@ std::atomic<const Isa*> in_use{nullptr};
 
 }  // namespace
 
+namespace {
+std::atomic<int> measured_threshold{-1};
+}
+
+void set_threshold(int batch) { measured_threshold.store(batch, std::memory_order_relaxed); }
+
 int Isa::threshold(const Type& type) const {
+  const int chosen = measured_threshold.load(std::memory_order_relaxed);
+  if (chosen >= 0) return chosen;
   const PanelThresholds t = panel_thresholds(type);
   if (std::strncmp(name, "avx512", 6) == 0) return t.avx512;
   return std::strcmp(name, "neon") == 0 ? t.neon : t.avx2;

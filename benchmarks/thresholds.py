@@ -1,0 +1,63 @@
+"""Where the panel overtakes the fused kernels: the last columns of cpp/iqk/formats.inc, measured on this machine.
+
+    python benchmarks/thresholds.py [TYPE ...]
+
+Prints a line per type: its name, the first batch from which the panel stays ahead, and the ratios (panel to fused) that
+were measured. Both sides alternate and the best run of each counts. Takes about a second per type.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+
+import numpy as np
+
+import iqkcpu
+from iqkcpu import _core
+from iqkcpu.cli._weights import random_weights
+
+ROWS, K, ROUNDS = 1024, 4096, 9
+BATCHES = (3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 20, 24, 28, 32)
+
+
+def seconds(w: iqkcpu.QuantTensor, x: np.ndarray, out: np.ndarray, threshold: int) -> float:
+    """One product, by the panel from `threshold` columns on."""
+    _core.set_threshold(threshold)
+    begin = time.perf_counter()
+    iqkcpu.mul_mat(w, x, out=out, threads=1)
+    return time.perf_counter() - begin
+
+
+def crossing(ratios: dict[int, float]) -> int:
+    """The first batch from which on all ratios stay below one."""
+    first = max(ratios) + 1
+    for batch in sorted(ratios, reverse=True):
+        if ratios[batch] >= 1:
+            break
+        first = batch
+    return first
+
+
+def main() -> None:
+    rng = np.random.default_rng(1)
+    for name in sys.argv[1:] or iqkcpu.types:
+        t = iqkcpu.Type(name)
+        if not t._info.can_multiply or t.name == "I2_S":
+            continue
+        w = random_weights(t, ROWS, K, rng)
+        ratios = {}
+        for batch in BATCHES:
+            x = rng.standard_normal((batch, K), np.float32)
+            out = np.empty((batch, ROWS), np.float32)
+            fused = panel = float("inf")
+            for _ in range(ROUNDS):
+                fused = min(fused, seconds(w, x, out, batch + 1))
+                panel = min(panel, seconds(w, x, out, 1))
+            ratios[batch] = panel / fused
+        _core.set_threshold(-1)
+        print(f"{t.name:12}{crossing(ratios):3}  " + " ".join(f"{b}:{r:.2f}" for b, r in ratios.items()), flush=True)
+
+
+if __name__ == "__main__":
+    main()
