@@ -2,8 +2,8 @@
 
     python benchmarks/thresholds.py [TYPE ...]
 
-Prints a line per type: its name, the first batch from which the panel stays ahead, and the ratios (panel to fused) that
-were measured. Both sides alternate and the best run of each counts. Takes about a second per type.
+Prints a line per type: its name, the first batch that is to take the panel, and the ratios (panel to fused) that were
+measured. Both sides alternate and the best run of each counts. Takes about a second per type.
 """
 
 from __future__ import annotations
@@ -30,13 +30,12 @@ def seconds(w: iqkcpu.QuantTensor, x: np.ndarray, out: np.ndarray, threshold: in
 
 
 def crossing(ratios: dict[int, float]) -> int:
-    """The first batch from which on all ratios stay below one."""
-    first = max(ratios) + 1
-    for batch in sorted(ratios, reverse=True):
-        if ratios[batch] >= 1:
-            break
-        first = batch
-    return first
+    """The threshold that loses least, summed over the batches, against the faster side of each."""
+
+    def loss(threshold: int) -> float:
+        return sum(max(0, r - 1) if b >= threshold else max(0, 1 / r - 1) for b, r in ratios.items())
+
+    return min([*ratios, max(ratios) + 1], key=loss)
 
 
 def main() -> None:
