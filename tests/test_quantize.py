@@ -18,6 +18,7 @@ NORMAL = RNG.standard_normal((64, 2048), np.float32)
 FLOATS = ("F32", "F16", "BF16")
 TERNARY_TYPES = ("IQ1_BN", "IQ2_BN", "TQ1_0", "TQ2_0")
 ABLE = [name for name, t in iqkcpu.types.items() if t._info.can_quantize]
+REPACKED = [name for name, t in iqkcpu.types.items() if t.base is not None and t.base.name in ABLE]
 BLOCKS = [name for name in ABLE if name not in FLOATS]
 SEARCHED = [name for name in BLOCKS if name not in TERNARY_TYPES]
 # Types that have a rule for quantization without importances, which all programs share.
@@ -214,6 +215,20 @@ def test_codes_are_the_nearest_of_the_codebook() -> None:
 
 
 # ---- Edges ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", REPACKED)
+def test_types_of_rows_stored_together_are_their_base_repacked(name: str) -> None:
+    t, a = iqkcpu.Type(name), WEIGHTS[:16]
+    base = t.base
+    assert base is not None
+    seen: list[tuple[int, int]] = []
+    w = quantize(a, name, imatrix=IMATRIX, progress=lambda done, total: seen.append((done, total)))
+    assert w.type is t
+    assert seen[-1] == (16, 16)
+    assert w == iqkcpu.repack(quantize(a, base, imatrix=IMATRIX), t)
+    with pytest.raises(ValueError, match="rows"):
+        quantize(a[:3], name)
 
 
 @pytest.mark.parametrize("name", ABLE)

@@ -7,7 +7,8 @@ y = iqkcpu.mul_mat(w, x)                    # the same as x @ w.T
 
 from . import _core
 from ._moe import moe_ffn, moe_up_gate, mul_mat_id, split_up_gate, up_gate
-from ._ops import Plan, mul_mat, plan, quantize
+from ._ops import Plan, mul_mat, plan
+from ._quantize import quantize
 from ._repack import RepackPlan, repack, repack_plan, unpack
 from ._rows import get_rows
 from ._runtime import get_num_threads, isa, isas, set_num_threads, use_isa

@@ -141,6 +141,11 @@ types: Mapping[str, Type] = _register()
 """Every type by its name, in the order of the table."""
 
 
+def can_quantize(t: Type) -> bool:
+    """Whether there is a quantizer for the type, or for the one that it is repacked from."""
+    return t._info.can_quantize or (t.base is not None and t.base._info.can_quantize)
+
+
 def tensor_bytes(type: Type, shape: tuple[int, ...]) -> int:
     """Bytes of a tensor of `shape`: (rows, K) or (experts, rows, K).
 

@@ -8,7 +8,7 @@ import numpy as np
 import typer
 
 import iqkcpu
-from iqkcpu._types import tensor_bytes
+from iqkcpu._types import can_quantize, tensor_bytes
 
 from ._machine import as_json, choose
 from ._output import print_json, print_markdown, print_table
@@ -78,7 +78,7 @@ def _line(t: iqkcpu.Type) -> dict[str, object]:
         "repacked": t.repacked and t.repacked.name,
         "needs_imatrix": t.needs_imatrix,
         "multiply": multiply,
-        "quantize": t._info.can_quantize,
+        "quantize": can_quantize(t),
         "tier": t._info.tier,
         "threshold": _threshold(t) if multiply else None,
     }
