@@ -217,6 +217,16 @@ def test_codes_are_the_nearest_of_the_codebook() -> None:
 # ---- Edges ------------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"),
+    [("IQ2_XXS", "IQ4_NL"), ("IQ4_K", "IQ4_NL"), ("Q5_K", "Q5_0"), ("IQ6_K", "Q8_0"), ("IQ5_KS", "Q5_0")],
+)
+def test_rows_that_no_block_divides_have_a_usual_type(name: str, instead: str) -> None:
+    with pytest.raises(ValueError, match=f"K = 384 .* block of {name}; {instead} is the usual"):
+        quantize(WEIGHTS[:4, :384], name)
+    quantize(WEIGHTS[:4, :384], instead)
+
+
 @pytest.mark.parametrize("name", REPACKED)
 def test_types_of_rows_stored_together_are_their_base_repacked(name: str) -> None:
     t, a = iqkcpu.Type(name), WEIGHTS[:16]

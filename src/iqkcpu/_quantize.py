@@ -15,7 +15,7 @@ from ._arrays import contiguous_float32, float_array
 from ._repack import repack
 from ._runtime import thread_count
 from ._tensor import QuantTensor
-from ._types import Type, can_quantize, tensor_bytes, types
+from ._types import Type, can_quantize, fallback, tensor_bytes, types
 
 
 def quantize(
@@ -42,15 +42,20 @@ def quantize(
 
     Raises:
         TypeError: `a` or `imatrix` holds integers, complex numbers or objects.
-        ValueError: unknown type, or one that has no quantizer; K no multiple of the block, rows no multiple of the
-            interleave; NaN or infinity in `a` (the message has its position); an `imatrix` of another shape, or with a
-            value that is negative or not finite; threads < 1.
+        ValueError: unknown type, or one that has no quantizer; K no multiple of the block (the message names the usual
+            type for such rows), rows no multiple of the interleave; NaN or infinity in `a` (the message has its
+            position); an `imatrix` of another shape, or with a value that is negative or not finite; threads < 1.
     """
     type = Type(type)
     if not can_quantize(type):
         able = ", ".join(t.name for t in types.values() if can_quantize(t))
         raise ValueError(f"there is no quantizer for {type.name}; there is for {able}")
     array = float_array(a, "a")
+    if array.ndim > 1 and array.shape[-1] % type.block_size and array.shape[-1] % 32 == 0:
+        raise ValueError(
+            f"K = {array.shape[-1]} is no multiple of the {type.block_size} weights in a block of {type.name}; "
+            f"{fallback(type).name} is the usual type for such rows"
+        )
     size = tensor_bytes(type, array.shape)
     if type.base is not None:
         plain = quantize(array, type.base, imatrix, threads, progress)

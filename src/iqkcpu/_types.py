@@ -146,6 +146,11 @@ def can_quantize(t: Type) -> bool:
     return t._info.can_quantize or (t.base is not None and t.base._info.can_quantize)
 
 
+def fallback(t: Type) -> Type:
+    """The usual type for rows that the block of `t` does not divide: of blocks of 32, and not smaller."""
+    return next((f for f in map(Type, ("IQ4_NL", "Q5_0", "Q6_0")) if f.bpw >= t.bpw), Type("Q8_0"))
+
+
 def tensor_bytes(type: Type, shape: tuple[int, ...]) -> int:
     """Bytes of a tensor of `shape`: (rows, K) or (experts, rows, K).
 
