@@ -10,6 +10,7 @@ import typer
 from iqkcpu import __version__
 
 from .bench import bench
+from .compare import compare
 from .info import info
 from .inspect import inspect
 from .repack import repack
@@ -27,6 +28,7 @@ app.command()(info)
 app.command()(types)
 app.command()(bench)
 app.command()(inspect)
+app.command()(compare)
 app.command()(repack)
 
 
