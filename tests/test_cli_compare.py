@@ -1,6 +1,7 @@
 """Does `iqkcpu compare` say how far two files are from each other?"""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -61,7 +62,7 @@ def test_the_table(files: tuple[Path, Path]) -> None:
 
 
 def test_large_tensors_are_compared_in_slices(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("iqkcpu.cli.compare._SLICE", 16 * 256)
+    monkeypatch.setattr(sys.modules["iqkcpu.cli.compare"], "_SLICE", 16 * 256)
     a, b = tmp_path / "a.gguf", tmp_path / "b.gguf"
     save_gguf(a, {"w": A}, {})
     save_gguf(b, {"w": iqkcpu.repack(quantize(A, "Q4_0"))}, {})

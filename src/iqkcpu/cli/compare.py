@@ -42,9 +42,7 @@ def compare(
         print_json({"tensors": [line | {"error": _finite(line["error"])} for line in lines], **alone})
         return
     columns = ["tensor", "A", "B", "error", "largest difference"]
-    print_table(
-        columns, [[str(line[c]) if c in "AB" else _text(line[c]) for c in columns] for line in lines], columns[3:]
-    )
+    print_table(columns, [[_text(line[column]) for column in columns] for line in lines], columns[3:])
     for where, names in alone.items():
         for name in names:
             typer.echo(f"{where}: {name}")
@@ -81,10 +79,10 @@ def _slices(tensor: QuantTensor | NDArray[Any], whole: bool) -> Iterator[NDArray
                 yield (matrix if step == rows else matrix[i : min(rows, i + step)]).dequantize()
         return
     k = tensor.shape[-1] if tensor.ndim else 1
-    for matrix in tensor.reshape(-1, *tensor.shape[-2:]) if tensor.ndim > 2 else (tensor.reshape(-1, k),):
-        step = len(matrix) if whole else _rows(len(matrix), k)
-        for i in range(0, len(matrix), step):
-            yield matrix[i : i + step]
+    for array in tensor.reshape(-1, *tensor.shape[-2:]) if tensor.ndim > 2 else (tensor.reshape(-1, k),):
+        step = len(array) if whole else _rows(len(array), k)
+        for i in range(0, len(array), step):
+            yield array[i : i + step]
 
 
 def _rows(rows: int, k: int) -> int:
