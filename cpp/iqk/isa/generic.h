@@ -60,11 +60,11 @@ IQK_INLINE Bytes load_halves(const uint8_t* p, const uint8_t* q) {
 }
 // 16 bytes at p in lanes 0 and 1, 16 bytes at q in lanes 2 and 3.
 IQK_INLINE Bytes load_lane_pairs(const uint8_t* p, const uint8_t* q) {
-  return each_byte([&](int i) { return (i < 32 ? p : q)[i % 16]; });
+  return each_byte([&](int i) { return i < 32 ? p[i % 16] : q[i % 16]; });
 }
 // Four bytes at p in all dwords of lanes 0 and 1, four bytes at q in those of lanes 2 and 3.
 IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) {
-  return each_byte([&](int i) { return (i < 32 ? p : q)[i % 4]; });
+  return each_byte([&](int i) { return i < 32 ? p[i % 4] : q[i % 4]; });
 }
 // The same 16 bytes in all lanes.
 IQK_INLINE Bytes load_broadcast(const void* p) {
