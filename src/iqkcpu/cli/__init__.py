@@ -12,6 +12,7 @@ from iqkcpu import __version__
 from .bench import bench
 from .info import info
 from .inspect import inspect
+from .quantize import quantize
 from .repack import repack
 from .types import types
 
@@ -27,6 +28,7 @@ app.command()(info)
 app.command()(types)
 app.command()(bench)
 app.command()(inspect)
+app.command()(quantize)
 app.command()(repack)
 
 
