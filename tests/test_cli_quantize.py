@@ -1,8 +1,10 @@
 """Does `iqkcpu quantize` give each tensor the type that recipe and shape ask for, and the bytes of `quantize`?"""
 
+import json
 import os
 import re
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from typer.testing import CliRunner
 import iqkcpu
 from iqkcpu import open_gguf, save_gguf
 from iqkcpu.cli import app
+from iqkcpu.imatrix import for_tensor, read_imatrix
 from iqkcpu.recipes import first_match, parse_rules, read_recipe
 
 RANDOM = np.random.default_rng(7)
@@ -114,7 +117,7 @@ def test_rules(model: Path, tmp_path: Path) -> None:
     assert "rule ^nothing=Q4_0 never fired" in text
     assert r"rule attn_q\.weight$=Q8_0 never fired" in text
     assert text.count("never fired") == 2
-    assert re.search(r"^6 tensors met by no rule: token_embd\.weight, blk\.0\.narrow\.weight, ", text, re.MULTILINE)
+    assert re.search(r"^met by no rule: 6 tensors \(token_embd\.weight, blk\.0\.narrow\.weight, ", text, re.MULTILINE)
 
 
 def test_without_a_type_the_rest_stays(model: Path, tmp_path: Path) -> None:
@@ -185,7 +188,7 @@ def test_nan_is_refused_and_nothing_written(tmp_path: Path) -> None:
 
 def test_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
     save_gguf(tmp_path / "model.gguf", {f"blk.{i}": normal(2048, 1024) for i in range(8)})
-    command = [sys.executable, "-m", "iqkcpu", "quantize", "model.gguf", "out.gguf", "--type", "IQ2_XXS", "-t", "1"]
+    command = [sys.executable, "-m", "iqkcpu", "quantize", "model.gguf", "out.gguf", "--type", "IQ3_S", "-t", "1"]
     with subprocess.Popen(
         command, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, env=os.environ
     ) as p:
@@ -198,3 +201,106 @@ def test_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
         assert p.wait(20) == 130
         assert p.stderr.read() == "interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["model.gguf"]
+
+
+# ---- importance matrices ---------------------------------------------------------------------------------------------
+
+IMPORTANCE = RANDOM.random(256).astype(np.float32) + 0.1
+EXPERTS = RANDOM.random((2, 256)).astype(np.float32) + 0.1
+MATRICES = {"blk.0.attn_q.weight": IMPORTANCE, "blk.0.ffn_up_exps.weight": EXPERTS}
+
+
+def write_gguf_imatrix(path: Path) -> None:
+    counts = np.array([[4], [8]], np.float32)
+    save_gguf(
+        path,
+        {
+            "blk.0.attn_q.weight.in_sum2": IMPORTANCE[None] * 2,
+            "blk.0.attn_q.weight.counts": np.full((1, 1), 2, np.float32),
+            "blk.0.ffn_up_exps.weight.in_sum2": EXPERTS * counts,
+            "blk.0.ffn_up_exps.weight.counts": counts,
+        },
+    )
+
+
+def write_dat_imatrix(path: Path) -> None:
+    data = struct.pack("<i", len(MATRICES))
+    for name, values in MATRICES.items():
+        data += struct.pack("<i", len(name)) + name.encode() + struct.pack("<ii", 4, values.size)
+        data += (values * 4).tobytes()
+    path.write_bytes(data + struct.pack("<i4s", 4, b"text"))
+
+
+@pytest.mark.parametrize("write", [write_gguf_imatrix, write_dat_imatrix])
+def test_imatrix(model: Path, tmp_path: Path, write: Any) -> None:
+    write(tmp_path / "imatrix")
+    text = run(model, tmp_path / "out.gguf", "--type", "IQ2_K", "--imatrix", tmp_path / "imatrix")
+    check(tmp_path / "out.gguf", dict.fromkeys(TENSORS, "IQ2_K") | {"blk.0.narrow.weight": "IQ4_NL"}, MATRICES)
+    assert "Warning: no importance matrix for 2 tensors (token_embd.weight, blk.1.attn_q.weight): IQ2_K" in text
+
+
+def test_imatrix_of_an_expert_that_was_never_chosen(tmp_path: Path) -> None:
+    sums = np.stack([np.zeros(4), np.ones(4) * 6]).astype(np.float32)
+    save_gguf(tmp_path / "i", {"w.in_sum2": sums, "w.counts": np.array([[0], [3]], np.float32)})
+    values = for_tensor(read_imatrix(tmp_path / "i")["w"], (2, 8, 4))
+    assert values.tolist() == [[1] * 4, [2] * 4]
+
+
+def test_damaged_imatrix(model: Path, tmp_path: Path) -> None:
+    path, out = tmp_path / "imatrix", tmp_path / "out.gguf"
+    write_dat_imatrix(path)
+    whole = path.read_bytes()
+    for size in range(0, len(whole) - 8, 97):
+        path.write_bytes(whole[:size])
+        with pytest.raises(ValueError, match="damaged"):
+            read_imatrix(path)
+    path.write_bytes(struct.pack("<ii1siif", 1, 1, b"w", 1, 1, float("nan")))
+    assert "not finite" in run(model, out, "--type", "Q4_K", "--imatrix", path, status=1)
+    save_gguf(path, {"blk.0.attn_q.weight.in_sum2": np.ones(8, np.float32), "blk.0.attn_q.weight.counts": np.ones(1)})
+    assert "8 values" in run(model, out, "--type", "Q4_K", "--imatrix", path, status=1)
+    assert not out.exists()
+
+
+# ---- safetensors ----------------------------------------------------------------------------------------------------
+
+
+def write_safetensors(path: Path, tensors: dict[str, tuple[str, Any]]) -> None:
+    head, data = {"__metadata__": {"format": "pt"}}, b""
+    entries: dict[str, Any] = dict(head)
+    for name, (dtype, array) in tensors.items():
+        raw = array.tobytes()
+        entries[name] = {"dtype": dtype, "shape": array.shape, "data_offsets": [len(data), len(data) + len(raw)]}
+        data += raw
+    text = json.dumps(entries).encode()
+    path.write_bytes(struct.pack("<Q", len(text)) + text + data)
+
+
+def test_safetensors_shards(tmp_path: Path) -> None:
+    w = normal(8, 256)
+    bf16 = (w.view(np.uint32) >> 16).astype(np.uint16)
+    first, second = (tmp_path / f"m-0000{i}-of-00002.safetensors" for i in (1, 2))
+    write_safetensors(first, {"a.byte": ("I8", np.ones(1, np.int8)), "a.weight": ("F32", w), "norm": ("F32", w[0])})
+    assert "shards are missing" in run(first, "--type", "Q4_K", "--dry-run", status=1)
+    write_safetensors(second, {"b.weight": ("F16", w.astype(np.float16)), "c.weight": ("BF16", bf16)})
+    run(second, tmp_path / "out.gguf", "--type", "Q4_K")
+    made = open_gguf(tmp_path / "out.gguf")
+    assert list(made) == ["a.byte", "a.weight", "norm", "b.weight", "c.weight"]
+    assert np.array_equal(made["norm"], w[0])  # type: ignore[arg-type]
+    rounded = (bf16.astype(np.uint32) << 16).view(np.float32)
+    for name, floats in (("a.weight", w), ("b.weight", w.astype(np.float16)), ("c.weight", rounded)):
+        assert made[name] == iqkcpu.quantize(floats, "Q4_K")
+
+
+def test_damaged_safetensors(tmp_path: Path) -> None:
+    path = tmp_path / "m.safetensors"
+    write_safetensors(path, {"w": ("F32", normal(2, 32))})
+    whole = path.read_bytes()
+    for bad in (
+        whole[:4],
+        whole[:40],
+        whole[:-1],
+        whole.replace(b"F32", b"U99"),
+        whole.replace(b"[2, 32]", b"[2,-32]"),
+    ):
+        path.write_bytes(bad)
+        assert "Error: " in run(path, "--type", "Q8_0", "--dry-run", status=1)

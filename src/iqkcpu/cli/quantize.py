@@ -6,7 +6,7 @@ import math
 import re
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,13 +21,15 @@ from iqkcpu import quantize as quantize_tensor
 from iqkcpu._types import fallback, tensor_bytes
 from iqkcpu.gguf.reader import LOOKED_UP
 from iqkcpu.gguf.tensors import Tensor, matrix_shape
+from iqkcpu.imatrix import for_tensor, read_imatrix
 from iqkcpu.recipes import Rule, first_match, parse_rules, read_recipe, target_type
+from iqkcpu.safetensors import SafetensorsModel
 
 from ._files import failures, open_model, size_text
 from ._machine import choose, count
 from ._output import print_table
 
-Model: TypeAlias = GGUFModel
+Model: TypeAlias = GGUFModel | SafetensorsModel
 _NORM = re.compile(r"norm")
 _ROUTER = re.compile(r"\.ffn_gate_inp\b")
 _FLOATS = ("F32", "F16", "BF16", "F64")
@@ -56,7 +58,7 @@ class _Step:
 
 
 def quantize(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A GGUF file, or one of a split model.")],
+    source: Annotated[Path, typer.Argument(metavar="IN", help="A GGUF or safetensors file, or one of a split model.")],
     target: Annotated[Path | None, typer.Argument(metavar="OUT", help="The GGUF file to write.")] = None,
     type_name: Annotated[
         str | None,
@@ -68,6 +70,9 @@ def quantize(
     recipe: Annotated[
         Path | None,
         typer.Option(metavar="FILE", help="More rules, one per line, # begins a comment; they come after --custom-q."),
+    ] = None,
+    imatrix: Annotated[
+        Path | None, typer.Option(metavar="FILE", help="An importance matrix: a GGUF file or one of the older form.")
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print types and sizes, write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Replace OUT where it exists.")] = False,
@@ -83,21 +88,50 @@ def quantize(
     """
     choose(threads=threads)
     rules, default = _rules(type_name, custom_q, recipe)
-    model = open_model(source)
+    model = _open(source)
     out = _output(model, target, force=force, needed=not dry_run)
     with failures():
         steps = [_step(info, rules, default) for info in model.infos.values()]
+        columns = {} if imatrix is None else _columns(read_imatrix(imatrix), steps)
         if not quiet:
             _report(steps, rules, each=dry_run)
+            _warn(steps, columns)
         if out is None:
             return
         metadata = model.metadata.without("general.file_type") | {
             "general.quantization_version": np.uint32(_QUANTIZATION_VERSION)
         }
         with _progress(steps, hidden=quiet) as begin:
-            save_gguf(out, {s.info.name: _lazy(model, s, begin) for s in steps}, metadata)
+            save_gguf(out, {s.info.name: _lazy(model, s, columns.get(s.info.name), begin) for s in steps}, metadata)
         if not quiet:
             typer.echo(f"wrote {out}: {count(len(steps), 'tensor')}, {size_text(out.stat().st_size)}")
+
+
+def _open(source: Path) -> Model:
+    if source.suffix != ".safetensors" or not source.is_file():
+        return open_model(source)
+    with failures():
+        return SafetensorsModel(source)
+
+
+def _columns(imatrix: Mapping[str, NDArray[np.float32]], steps: Sequence[_Step]) -> dict[str, NDArray[np.float32]]:
+    """Return the importance of the columns of each tensor that is to be quantized and has one."""
+    columns = {}
+    for s in steps:
+        if s.type is not None and s.info.name in imatrix:
+            try:
+                columns[s.info.name] = for_tensor(imatrix[s.info.name], matrix_shape(s.info.shape))
+            except ValueError as error:
+                raise ValueError(f"{s.info.name}: {error}") from None
+    return columns
+
+
+def _warn(steps: Sequence[_Step], columns: Mapping[str, object]) -> None:
+    """Say which tensors get a type that is poor without an importance matrix, and have none."""
+    poor = [s for s in steps if s.type is not None and s.type.needs_imatrix and s.info.name not in columns]
+    if poor:
+        types = ", ".join(sorted({s.type_name for s in poor}))
+        typer.echo(f"Warning: no importance matrix for {_listed(poor)}: {types} gives poor weights without", err=True)
 
 
 def _rules(type_name: str | None, custom_q: str | None, recipe: Path | None) -> tuple[list[Rule], Type | None]:
@@ -178,14 +212,14 @@ def _fitting(wanted: Type, shape: tuple[int, ...]) -> tuple[Type | None, str]:
 _Begin: TypeAlias = "Callable[[_Step], Callable[[int, int], None]]"
 
 
-def _lazy(model: Model, step: _Step, begin: _Begin) -> LazyTensor:
+def _lazy(model: Model, step: _Step, columns: NDArray[np.float32] | None, begin: _Begin) -> LazyTensor:
     def make() -> Tensor:
         progress = begin(step)
         tensor = model[step.info.name]
         if step.type is None:
             return tensor
         try:
-            made = quantize_tensor(_floats(tensor, step.info), step.type, None, None, progress)
+            made = quantize_tensor(_floats(tensor, step.info), step.type, columns, None, progress)
         except ValueError as error:
             raise ValueError(f"{step.info.name}: {error}") from None
         model.release(step.info.name)
@@ -223,10 +257,16 @@ def _report(steps: Sequence[_Step], rules: Sequence[Rule], *, each: bool) -> Non
     for rule in rules:
         if str(rule) not in fired:
             typer.echo(f"rule {rule} never fired")
-    unmet = [s.info.name for s in steps if s.rule is None] if rules else []
+    unmet = [s for s in steps if s.rule is None] if rules else []
     if unmet:
-        more = f" and {len(unmet) - _MOST_NAMES} more" if len(unmet) > _MOST_NAMES else ""
-        typer.echo(f"{count(len(unmet), 'tensor')} met by no rule: {', '.join(unmet[:_MOST_NAMES])}{more}")
+        typer.echo(f"met by no rule: {_listed(unmet)}")
+
+
+def _listed(steps: Sequence[_Step]) -> str:
+    """Return "2 tensors (a, b)"."""
+    names = [s.info.name for s in steps]
+    more = f" and {len(names) - _MOST_NAMES} more" if len(names) > _MOST_NAMES else ""
+    return f"{count(len(names), 'tensor')} ({', '.join(names[:_MOST_NAMES])}{more})"
 
 
 def _bpw(steps: Sequence[_Step]) -> str:
