@@ -1,7 +1,9 @@
 """Does `iqkcpu quantize` give each tensor the type that recipe and shape ask for, and the bytes of `quantize`?"""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import signal
 import struct
@@ -201,6 +203,23 @@ def test_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
         assert p.wait(20) == 130
         assert p.stderr.read() == "interrupted\n"
     assert [path.name for path in tmp_path.iterdir()] == ["model.gguf"]
+
+
+def test_a_terminal_gets_a_bar(model: Path, tmp_path: Path) -> None:
+    ours, theirs = pty.openpty()
+    command: list[str | Path] = [sys.executable, "-m", "iqkcpu", "quantize", model, tmp_path / "out", "--type", "Q4_K"]
+    environment = os.environ | {"TERM": "xterm", "COLUMNS": "150"}
+    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as p:
+        os.close(theirs)
+        shown = b""
+        with os.fdopen(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # the other side is closed
+            while piece := terminal.read(4096):
+                shown += piece
+        assert p.wait() == 0
+    assert b"\x1b[" in shown
+    assert b"100%" in shown
+    assert b"[1/10]" not in shown
+    check(tmp_path / "out", ALL_Q4_K)
 
 
 # ---- importance matrices ---------------------------------------------------------------------------------------------

@@ -45,7 +45,7 @@ def for_tensor(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[n
     """
     *experts, _, k = shape
     if values.size == k:
-        return _known(values.reshape(1, k))[0]
+        return _known(values.reshape(1, k)).reshape(k)
     if values.size != k * int(np.prod(experts)):
         raise ValueError(f"the imatrix has {values.size} values, weights of shape {shape} need {k} per matrix")
     return _known(values.reshape(*experts, k))
