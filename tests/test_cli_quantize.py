@@ -212,7 +212,7 @@ def test_a_terminal_gets_a_bar(model: Path, tmp_path: Path) -> None:
     with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as p:
         os.close(theirs)
         shown = b""
-        with os.fdopen(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):  # the other side is closed
+        with os.fdopen(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
             while piece := terminal.read(4096):
                 shown += piece
         assert p.wait() == 0
@@ -323,3 +323,27 @@ def test_damaged_safetensors(tmp_path: Path) -> None:
     ):
         path.write_bytes(bad)
         assert "Error: " in run(path, "--type", "Q8_0", "--dry-run", status=1)
+    good = {"dtype": "F32", "shape": [2, 32], "data_offsets": [0, 256]}
+    for head in (
+        "[]",
+        "[" * 100_000,
+        '{"w": 3}',
+        *(
+            json.dumps({"w": good | change})
+            for change in (
+                {"shape": "ab"},
+                {"shape": [float("inf")]},
+                {"shape": [2.5, 32]},
+                {"shape": [2**70, 32]},
+                {"shape": [0, 32]},
+                {"data_offsets": [0]},
+                {"data_offsets": [-9, 247]},
+                {"data_offsets": [256, 0]},
+                {"dtype": [1]},
+            )
+        ),
+    ):
+        path.write_bytes(struct.pack("<Q", len(head)) + head.encode() + bytes(256))
+        assert "m.safetensors: no safetensors file, or a damaged one" in run(
+            path, "--type", "Q8_0", "--dry-run", status=1
+        )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import math
 import mmap
+import operator
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -97,22 +98,22 @@ def _infos(data: mmap.mmap, path: str, shard: int) -> Iterator[TensorInfo]:
         head = json.loads(data[8 : 8 + size])
         tensors = {name: entry for name, entry in head.items() if name != "__metadata__"}
         for name, entry in tensors.items():
-            begin, end = (int(n) for n in entry["data_offsets"])
-            shape = tuple(int(n) for n in entry["shape"]) or (1,)
-            yield _info(name, str(entry["dtype"]), shape, (8 + size + begin, 8 + size + end), len(data), path, shard)
-    except (KeyError, TypeError, AttributeError, UnicodeDecodeError, json.JSONDecodeError, RecursionError) as error:
+            begin, end = map(operator.index, entry["data_offsets"])
+            if begin < 0:
+                raise ValueError(f"{name!r} begins before the data")
+            shape = tuple(map(operator.index, entry["shape"])) or (1,)
+            yield _info(name, str(entry["dtype"]), shape, (8 + size + begin, 8 + size + end), len(data), shard)
+    except (KeyError, TypeError, AttributeError, ValueError, RecursionError) as error:
         raise ValueError(f"{path}: no safetensors file, or a damaged one: {error}") from None
 
 
-def _info(
-    name: str, dtype: str, shape: tuple[int, ...], span: tuple[int, int], size: int, path: str, shard: int
-) -> TensorInfo:
+def _info(name: str, dtype: str, shape: tuple[int, ...], span: tuple[int, int], size: int, shard: int) -> TensorInfo:
     type_id: Any = _TYPE_IDS.get(dtype)
     if type_id is None:
-        raise ValueError(f"{path}: {name!r} is of type {dtype}, only {', '.join(_TYPE_IDS)} can be read")
+        raise ValueError(f"{name!r} is of type {dtype}, only {', '.join(_TYPE_IDS)} can be read")
     begin, end = span
     if min(shape) < 1 or math.prod(shape) > size or not 8 <= begin <= end <= size:
-        raise ValueError(f"{path}: {name!r} of shape {shape} does not lie inside the file")
+        raise ValueError(f"{name!r} of shape {shape} does not lie inside the file")
     if stored_bytes(type_id, shape) != end - begin:
-        raise ValueError(f"{path}: {name!r} of type {dtype} and shape {shape} does not take {end - begin} bytes")
+        raise ValueError(f"{name!r} of type {dtype} and shape {shape} does not take {end - begin} bytes")
     return TensorInfo(name, type_id, shape, begin, end - begin, shard)
