@@ -13,6 +13,7 @@ from .bench import bench
 from .compare import compare
 from .info import info
 from .inspect import inspect
+from .quantize import quantize
 from .repack import repack
 from .types import types
 
@@ -29,6 +30,7 @@ app.command()(types)
 app.command()(bench)
 app.command()(inspect)
 app.command()(compare)
+app.command()(quantize)
 app.command()(repack)
 
 
