@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import signal
 import subprocess
@@ -17,6 +16,7 @@ import pytest
 
 import iqkcpu
 from iqkcpu.cli._weights import random_weights
+from terminal import shown_on_terminal
 
 SMALL = ("--rows", "64", "--cols", "512", "--seconds", "0")
 COMMAND = (sys.executable, "-m", "iqkcpu")
@@ -188,21 +188,7 @@ def test_interrupted_json_is_still_json() -> None:
 
 
 def test_a_progress_bar_on_a_terminal_only() -> None:
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "100"}
-    with subprocess.Popen([*COMMAND, "bench", "Q8_0", *SMALL], stdout=theirs, stderr=theirs, env=environment) as p:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        assert p.wait() == 0
-    os.close(ours)
+    shown = shown_on_terminal([*COMMAND, "bench", "Q8_0", *SMALL], 100)
     assert b"4/4" in shown or b"0/4" in shown
     assert b"\x1b[" in shown
     assert len(re.findall(rb"Q8_0 +8\.5", shown)) == 4

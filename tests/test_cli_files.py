@@ -2,7 +2,6 @@
 
 import json
 import os
-import pty
 import re
 import resource
 import signal
@@ -20,6 +19,7 @@ from typer.testing import CliRunner
 import iqkcpu
 from iqkcpu import QuantTensor, RawTensor, open_gguf, repack, save_gguf
 from iqkcpu.cli import app
+from terminal import shown_on_terminal
 
 COMMAND = (sys.executable, "-m", "iqkcpu")
 METADATA: dict[str, Any] = {"general.architecture": "llama", "general.name": "A model\nof two lines", "u8": np.uint8(3)}
@@ -271,22 +271,7 @@ def test_a_full_disk(model: Path, tmp_path: Path) -> None:
 
 
 def test_a_terminal_gets_tables_and_a_bar(model: Path, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "150"}
-    command: list[str | Path] = [*COMMAND, "repack", model, tmp_path / "out.gguf"]
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as p:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                piece = os.read(ours, 4096)
-            except OSError:  # the other side is closed
-                break
-            if not piece:
-                break
-            shown += piece
-        assert p.wait() == 0
-    os.close(ours)
+    shown = shown_on_terminal([*COMMAND, "repack", model, tmp_path / "out.gguf"], 150)
     assert b"\x1b[" in shown
     assert b"Q4_K_R4" in shown
     assert b"kB" in shown or b"KiB" in shown

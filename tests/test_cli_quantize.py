@@ -1,9 +1,7 @@
 """Does `iqkcpu quantize` give each tensor the type that recipe and shape ask for, and the bytes of `quantize`?"""
 
-import contextlib
 import json
 import os
-import pty
 import re
 import signal
 import struct
@@ -22,6 +20,7 @@ from iqkcpu import open_gguf, save_gguf
 from iqkcpu.cli import app
 from iqkcpu.imatrix import for_tensor, read_imatrix
 from iqkcpu.recipes import first_match, parse_rules, read_recipe
+from terminal import shown_on_terminal
 
 RANDOM = np.random.default_rng(7)
 
@@ -206,16 +205,8 @@ def test_interrupt_leaves_no_half_file(tmp_path: Path) -> None:
 
 
 def test_a_terminal_gets_a_bar(model: Path, tmp_path: Path) -> None:
-    ours, theirs = pty.openpty()
     command: list[str | Path] = [sys.executable, "-m", "iqkcpu", "quantize", model, tmp_path / "out", "--type", "Q4_K"]
-    environment = os.environ | {"TERM": "xterm", "COLUMNS": "150"}
-    with subprocess.Popen(command, stdout=theirs, stderr=theirs, env=environment) as p:
-        os.close(theirs)
-        shown = b""
-        with os.fdopen(ours, "rb", buffering=0) as terminal, contextlib.suppress(OSError):
-            while piece := terminal.read(4096):
-                shown += piece
-        assert p.wait() == 0
+    shown = shown_on_terminal(command, 150)
     assert b"\x1b[" in shown
     assert b"100%" in shown
     assert b"[1/10]" not in shown

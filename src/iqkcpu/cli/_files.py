@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -28,6 +28,23 @@ def open_model(path: Path) -> GGUFModel:
         if path.is_dir():
             raise GGUFError(f"{path}: a directory, no GGUF file")
         return open_gguf(path)
+
+
+def check_output(target: Path, inputs: Sequence[Path], *, force: bool, instead: str = "") -> None:
+    """Refuse a file to write that is no such file, is one of the inputs (`instead`: what to do then), or is there.
+
+    Raises:
+        typer.BadParameter: exit status 2.
+    """
+    if target.is_dir():
+        raise typer.BadParameter(f"OUT, {target}, is a directory: name the file in it")
+    if not target.parent.is_dir():
+        raise typer.BadParameter(f"there is no directory {target.parent}")
+    if target.exists():
+        if any(target.samefile(path) for path in inputs):
+            raise typer.BadParameter(f"OUT, {target}, is IN{instead}")
+        if not force:
+            raise typer.BadParameter(f"{target} exists: ask for --force to replace it")
 
 
 @contextmanager

@@ -25,7 +25,7 @@ from iqkcpu.imatrix import for_tensor, read_imatrix
 from iqkcpu.recipes import Rule, first_match, parse_rules, read_recipe, target_type
 from iqkcpu.safetensors import SafetensorsModel
 
-from ._files import failures, open_model, size_text
+from ._files import check_output, failures, open_model, size_text
 from ._machine import choose, count
 from ._output import print_table
 
@@ -155,15 +155,7 @@ def _output(model: Model, target: Path | None, *, force: bool, needed: bool) -> 
         return None
     if target is None:
         raise typer.BadParameter("name an OUT, or ask for --dry-run")
-    if target.is_dir():
-        raise typer.BadParameter(f"OUT, {target}, is a directory: name the file in it")
-    if not target.parent.is_dir():
-        raise typer.BadParameter(f"there is no directory {target.parent}")
-    if target.exists():
-        if any(target.samefile(path) for path in model.paths):
-            raise typer.BadParameter(f"OUT, {target}, is IN")
-        if not force:
-            raise typer.BadParameter(f"{target} exists: ask for --force to replace it")
+    check_output(target, model.paths, force=force)
     return target
 
 

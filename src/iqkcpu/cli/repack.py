@@ -18,7 +18,7 @@ from iqkcpu import repack as repack_tensor
 from iqkcpu.gguf.reader import LOOKED_UP
 from iqkcpu.gguf.tensors import Tensor
 
-from ._files import failures, open_model, size_text
+from ._files import check_output, failures, open_model, size_text
 from ._machine import choose, count
 from ._output import print_table
 
@@ -91,15 +91,7 @@ def _output(
         if needed:
             raise typer.BadParameter("name an OUT, or ask for --inplace or --dry-run")
         return None
-    if target.is_dir():
-        raise typer.BadParameter(f"OUT, {target}, is a directory: name the file in it")
-    if not target.parent.is_dir():
-        raise typer.BadParameter(f"there is no directory {target.parent}")
-    if target.exists():
-        if any(target.samefile(path) for path in model.paths):
-            raise typer.BadParameter(f"OUT, {target}, is IN: ask for --inplace to replace it")
-        if not force and needed:
-            raise typer.BadParameter(f"{target} exists: ask for --force to replace it")
+    check_output(target, model.paths, force=force or not needed, instead=": ask for --inplace to replace it")
     return target
 
 
