@@ -17,12 +17,12 @@ int sum_of_eight(const int8_t* codes) {
   return static_cast<int>(x * 0x0001000100010001 >> 48) - 8 * 128;
 }
 
-// Scale times sum of group g of a unit.
-float group_sum(const int8_t* codes, const float* scales, int g, int groups) {
+// Sum of group g of a unit.
+int group_sum(const int8_t* codes, int g, int groups) {
   const int size = 256 / groups;
   int sum = 0;
   for (int i = g * size; i < (g + 1) * size; i += 8) sum += sum_of_eight(codes + i);
-  return scales[g * 8 / groups] * static_cast<float>(sum);
+  return sum;
 }
 
 }  // namespace
@@ -36,7 +36,8 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
     float numbers[2 * 16 + 4 * 16];
     for (int g = 0; g < order.scales; ++g) {
       numbers[g] = scales[g * 8 / order.scales];
-      if (order.terms) numbers[order.scales + g] = group_sum(codes, scales, g, order.scales);
+      if (order.terms)
+        numbers[order.scales + g] = numbers[g] * static_cast<float>(group_sum(codes, g, order.scales));
     }
     float* lanes = numbers + order.scales * (order.terms ? 2 : 1);
     for (int i = 0; i < order.lanes; ++i) lanes[i] = scales[order.lane_scale[i] * 8 / order.scales];
@@ -56,10 +57,15 @@ void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit
       copy_dword(to + (line * columns + c) * 4, codes + 4 * order.panel[line]);
     }
     for (int g = 0; g < groups; ++g) {
-      std::memcpy(numbers + 4 * (g * columns + c), scales + g * 8 / groups, 4);
-      if (!order.terms) continue;
-      const float sum = group_sum(codes, scales, g, groups);
-      std::memcpy(numbers + 4 * ((groups + g) * columns + c), &sum, 4);
+      const float scale = scales[g * 8 / groups];
+      const int sum = group_sum(codes, g, groups), start = kPanelStart - order.panel_bias * sum;
+      const float scaled = scale * static_cast<float>(sum);
+      const auto put = [&](int kind, const void* x) {
+        std::memcpy(numbers + 4 * ((kind * groups + g) * columns + c), x, 4);
+      };
+      put(0, &scale);
+      put(1, &start);
+      if (order.panel_terms) put(2, &scaled);
     }
   }
 }

@@ -219,6 +219,7 @@ struct Ints {
   __m256i a, b;
 };
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+IQK_INLINE Floats<16> as_floats(Ints x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 IQK_INLINE Floats<8> folded_to_float(Ints x) { return {_mm256_cvtepi32_ps(_mm256_add_epi32(x.a, x.b))}; }
 template <int N>
 IQK_INLINE Floats<N> fsplat(float x) {

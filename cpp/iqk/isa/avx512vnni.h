@@ -273,6 +273,7 @@ struct Ints {
   __m512i v;
 };
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm512_cvtepi32_ps(x.v)}; }
+IQK_INLINE Floats<16> as_floats(Ints x) { return {_mm512_castsi512_ps(x.v)}; }
 IQK_INLINE Floats<8> folded_to_float(Ints x) {
   return {
       _mm256_cvtepi32_ps(_mm256_add_epi32(_mm512_castsi512_si256(x.v), _mm512_extracti64x4_epi64(x.v, 1)))};
@@ -294,13 +295,19 @@ struct PanelAcc {
   using Line = Bytes;
   __m512i sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { sum = _mm512_setzero_si512(); }
-  // Assembly, because GCC would broadcast the activations into a register: half as many instructions again.
+  IQK_MEMBER void start(const uint8_t* first) {
+    sum = four(first);
+  }
+  // A register for all vectors of the line: with the broadcast in the product, the loads would decide.
+  IQK_INLINE __m512i four(const uint8_t* p) {
+    int32_t x;
+    std::memcpy(&x, p, 4);
+    return _mm512_set1_epi32(x);
+  }
+  // Assembly, because GCC would copy sums.
   template <int N>
-  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-    asm("vpdpbusd %[act]%{1to16%}, %[line], %[sum]"
-        : [sum] "+v"(sum)
-        : [line] "v"(line.v), [act] "m"(*reinterpret_cast<const uint8_t(*)[4]>(activations)));
+  IQK_MEMBER void add(const Line& line, __m512i activations) {
+    asm("vpdpbusd %[act], %[line], %[sum]" : [sum] "+v"(sum) : [line] "v"(line.v), [act] "v"(activations));
   }
   IQK_MEMBER Ints finish() const { return {sum}; }
 };

@@ -40,13 +40,11 @@ struct PanelAcc {
   using Line = Bytes;
   Acc<Max> acc;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { acc.start(); }
+  IQK_MEMBER void start(const uint8_t* first) { acc.a = acc.b = load_dword256(first); }
+  IQK_INLINE __m256i four(const uint8_t* activations) { return load_dword256(activations); }
   template <int N>
-  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-    int32_t four;
-    std::memcpy(&four, activations, 4);
-    const __m256i x = _mm256_set1_epi32(four);
-    acc.template add<N>(line, {x, x});
+  IQK_MEMBER void add(const Line& line, __m256i activations) {
+    acc.template add<N>(line, {activations, activations});
   }
   IQK_MEMBER Ints finish() const { return acc.finish(); }
 };

@@ -432,6 +432,12 @@ struct Ints {
 IQK_INLINE Floats<16> to_float(Ints x) {
   return each_float<16>([&](int i) { return static_cast<float>(x.at[i]); });
 }
+// The bits, taken for floats.
+IQK_INLINE Floats<16> as_floats(Ints x) {
+  Floats<16> y;
+  std::memcpy(y.at, x.at, sizeof x.at);
+  return y;
+}
 // The lower eight plus the upper eight.
 IQK_INLINE Floats<8> folded_to_float(Ints x) {
   return each_float<8>([&](int i) { return static_cast<float>(x.at[i] + x.at[i + 8]); });
@@ -454,13 +460,19 @@ struct Acc {
   IQK_MEMBER Ints finish() const { return sum; }
 };
 
-// The same with four activations for all dwords (16 rows of a panel line). `prepare` is done once per line.
+// The same with four activations for all dwords (16 rows of a panel line), on top of the int32 at `first`.
+// `prepare` is done once per line, `four` once per four activations.
 template <int Max>
 struct PanelAcc {
   using Line = Bytes;
   Acc<Max> acc;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { acc.start(); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    int32_t x;
+    std::memcpy(&x, first, 4);
+    for (int32_t& sum : acc.sum.at) sum = x;
+  }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     acc.template add<N>(line, each_byte([&](int i) { return activations[i % 4]; }));

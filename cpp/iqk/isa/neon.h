@@ -481,6 +481,10 @@ struct Ints {
 IQK_INLINE Floats<16> to_float(Ints x) {
   return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
 }
+IQK_INLINE Floats<16> as_floats(Ints x) {
+  return {vreinterpretq_f32_s32(x.a), vreinterpretq_f32_s32(x.b), vreinterpretq_f32_s32(x.c),
+          vreinterpretq_f32_s32(x.d)};
+}
 IQK_INLINE Floats<8> folded_to_float(Ints x) { return {vcvtq_f32_s32(x.a + x.c), vcvtq_f32_s32(x.b + x.d)}; }
 
 // A plain load of four bytes into a register.
@@ -515,7 +519,10 @@ struct PanelAcc {
   using Line = Bytes;
   Ints sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(0); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(read_at<int32_t>(first));
+  }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     // The product broadcasts the four bytes itself; a broadcasting load would take a vector pipe.
@@ -598,9 +605,9 @@ struct PanelAcc {
     return {vreinterpretq_s8_u16(vuzp1q_u16(a, b)), vreinterpretq_s8_u16(vuzp1q_u16(c, d)),
             vreinterpretq_s8_u16(vuzp2q_u16(a, b)), vreinterpretq_s8_u16(vuzp2q_u16(c, d))};
   }
-  IQK_MEMBER void start() {
+  IQK_MEMBER void start(const uint8_t* first) {
     words.a = words.b = words.c = words.d = vdupq_n_s16(0);
-    sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(0);
+    sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(read_at<int32_t>(first));
   }
   IQK_MEMBER Ints widened() const {
     return {vpadalq_s16(sum.a, words.a), vpadalq_s16(sum.b, words.b), vpadalq_s16(sum.c, words.c),
@@ -614,6 +621,7 @@ struct PanelAcc {
     return {vmlal_s8(w.a, vget_low_s8(ab), vget_low_s8(x)), vmlal_high_s8(w.b, ab, x),
             vmlal_s8(w.c, vget_low_s8(cd), vget_low_s8(x)), vmlal_high_s8(w.d, cd, x)};
   }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     const int16x4_t x = vreinterpret_s16_s32(load_four(activations));

@@ -96,10 +96,10 @@ void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
     std::memset(term_sums, 0, sizeof term_sums[0] * static_cast<size_t>(rows));
     for (int64_t unit = 0; unit < units; unit += most_units) {
       const int n = static_cast<int>(units - unit < most_units ? units - unit : most_units);
-      const RowBuffers all{codes, numbers[0], numbers[1], numbers[2], lanes, n};
+      const RowBuffers all{codes, numbers[0], numbers[1], numbers[2], lanes, nullptr, n};
       for (int i = 0; i < count; ++i)
         source.decode(w, group + i, unit, n, source.from(all, i * source.rows * n));
-      if (own_terms) make_terms(source, all, rows * n * S, all.minima);
+      if (own_terms) make_terms(source, all, rows * n * S, source.bias, all.minima);
       const uint8_t* act = g.activations + unit * act_step;
       for (int c = 0; c < columns; c += step)
         for (int r = 0; r < rows; ++r)

@@ -93,6 +93,12 @@ struct Derived {
   // Terms that are added per scale group: sum of activations times (minimum - bias * scale + shift * scale).
   static constexpr bool kTerms = kBias != 0 || F::kVectorMinima || F::kShift != 0;
 
+  // In the panel the whole part of the bias enters by the first values of the integer sums, and a whole shift is
+  // added to the codes themselves.
+  static constexpr int kPanelBias = static_cast<int>(kBias + (kBias < 0 ? -0.5f : 0.5f));
+  static constexpr int kCodeShift = kBias == kPanelBias ? static_cast<int>(F::kShift) : 0;
+  static constexpr bool kPanelTerms = F::kVectorMinima || kBias != kPanelBias || F::kShift != kCodeShift;
+
   // Scale number of dword lane of accumulator A.
   static constexpr int scale_of(int v, int lane) { return F::order(v, 4 * lane) / kGroup; }
   static constexpr int first_vector(int a) {
