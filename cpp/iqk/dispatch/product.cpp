@@ -10,7 +10,6 @@ namespace iqk {
 namespace {
 
 constexpr int kPanelUnits = 2;            // of one tile of weights: 512 columns
-constexpr int kFloatPanelRows = 16;       // rows of a float panel tile
 constexpr int64_t kManyColumns = 32;      // from here on the product takes longer than the unpacking
 constexpr int64_t kMostSums = 1 << 14;    // floats, where the height of tiles is free
 constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of tiles is free
@@ -21,12 +20,14 @@ constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
 // every thread many times over.
 int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t columns) {
   const Weights& w = *p.weights[0];
-  if (path == Path::kPanel) {
-    const int64_t rows = p.isa->kernels->panel_rows, panels = (w.rows + rows - 1) / rows;
-    const int64_t by_threads = p.threads == 1 ? kMostPanels : panels * matrices / (16 * p.threads);
+  if (path == Path::kPanel || path == Path::kFloatPanel) {
+    const int64_t rows = path == Path::kPanel ? p.isa->kernels->panel_rows : p.isa->kernels->float_rows;
+    const int64_t panels = (w.rows + rows - 1) / rows;
+    const int64_t by_threads = columns < kManyColumns ? 1
+                               : p.threads == 1       ? kMostPanels
+                                                      : panels * matrices / (16 * p.threads);
     return std::max<int64_t>(1, std::min(kMostPanels, by_threads)) * rows;
   }
-  if (path == Path::kFloatPanel) return kFloatPanelRows;
   const int64_t rows = w.type->interleave, groups = w.rows / rows;
   const int64_t by_size = kTileBytes / std::max<int64_t>(1, walk_groups(w).group_bytes);
   const int64_t by_sums = kMostSums / (rows * columns);
@@ -105,7 +106,7 @@ class Driver {
 
   // Heights of tiles, tasks, and the memory that they take.
   void plan_rows() {
-    const int64_t panel_rows = std::max(p_.isa->kernels->panel_rows, kFloatPanelRows);
+    const int64_t panel_rows = std::max({1, p_.isa->kernels->panel_rows, p_.isa->kernels->float_rows});
     const int64_t matrices = static_cast<int64_t>(wave_.size());
     for (SharePlan& plan : s_.cut.shares) {
       plan.first_task = tasks_;
@@ -119,9 +120,6 @@ class Driver {
       if (plan.path == Path::kPanel) {
         space_.codes = static_cast<size_t>(panel_rows) * 4 * 64 * kPanelUnits;
         space_.numbers = std::max(space_.numbers, static_cast<size_t>(panel_rows) * 16 * kPanelUnits);
-      } else if (plan.path == Path::kFloatPanel) {
-        // Its own sums, beside the results.
-        space_.numbers = std::max(space_.numbers, static_cast<size_t>(plan.height * columns));
       }
       space_.sums = std::max(space_.sums, static_cast<size_t>((plan.height * columns + 15) / 16 * 16));
     }
@@ -193,13 +191,13 @@ class Driver {
   int64_t multiply_float_panel(const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
                                const WorkerMemory& to) {
     const float* x = reinterpret_cast<const float*>(packed_ + s_.cut.tiles[pass.first_tile].offset);
+    const int64_t height = p_.isa->kernels->float_rows, stride = (rows + height - 1) / height * height;
     for (int m = 0; m < p_.matrices; ++m) {
       const GroupWalk walk = walk_from(m, matrix, row);
       p_.format().float_panel(
-          {walk.data, walk.group_bytes, rows, w().k, nullptr, 0, pass.valid, to.sums[m], kFloatPanelRows}, x,
-          to.scales[m]);
+          {walk.data, walk.group_bytes, rows, w().k, nullptr, 0, pass.valid, to.sums[m], stride}, x);
     }
-    return kFloatPanelRows;
+    return stride;
   }
 
   // Of many columns the panels of up and gate lie side by side: a tile of activations is in the first-level

@@ -18,7 +18,8 @@ constexpr int kSignedBias = 128;
 constexpr int kPanelVectors = 2;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
-constexpr int kFloatColumns = 6;
+constexpr int kFloatVectors = 2;
+constexpr int kFloatColumns = 8;
 
 // ---- Bytes -----------------------------------------------------------------------------------------------
 

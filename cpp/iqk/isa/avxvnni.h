@@ -10,6 +10,7 @@ constexpr int kSignedBias = 128;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
+constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
 
 IQK_INLINE Bytes signed_codes(Bytes x) { return x ^ splat(128); }

@@ -25,6 +25,7 @@ constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
 constexpr int kPanelColumns =
     4;  // columns of a full panel tile (at most; signed and float tiles have their own)
 constexpr int kSignedColumns = 4;
+constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 4;
 
 // ---- Bytes: 64 bytes -------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ constexpr int kSignedBias = 0;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 4;
 constexpr int kSignedColumns = 4;
+constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
 
 // Index and mask vectors, loaded where they are used: the compiler keeps them in registers or folds them.

@@ -120,7 +120,7 @@ struct FormatKernels {
   const PanelKernels* panel;
   void (*float_gemv)(
       const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
-  void (*float_panel)(const FloatArgs&, const float* packed, float* sums);
+  void (*float_panel)(const FloatArgs&, const float* packed);
 };
 
 // Activations in natural order: int8 codes with one float32 scale per 32.
@@ -135,7 +135,7 @@ struct IsaKernels {
   const FormatKernels* const* families;  // one list each, ended by id -1
   int families_count;
   int panel_rows;                         // rows of a panel tile, 0 in the scalar tier
-  int float_columns;                      // columns of a float tile
+  int float_rows, float_columns;          // of a float tile
   bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
   double (*int8_loop)(
       int64_t iterations);  // as many multiply-adds as the core can do; returns operations done
