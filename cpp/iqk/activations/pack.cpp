@@ -17,6 +17,21 @@ int sum_of_eight(const int8_t* codes) {
   return static_cast<int>(x * 0x0001000100010001 >> 48) - 8 * 128;
 }
 
+// First values of 16 dword lanes: -bias times the sums of their codes in `slots` runs of 64 bytes.
+void lane_starts(const uint8_t* codes, int slots, int bias, int32_t* starts) {
+  uint32_t lanes[16] = {};
+  for (int s = 0; s < slots; ++s) {
+    uint32_t x[16];
+    std::memcpy(x, codes + 64 * s, sizeof x);
+    for (int i = 0; i < 16; ++i) {  // bytes plus 128, added in pairs
+      const uint32_t y = x[i] ^ 0x80808080;
+      lanes[i] += (y & 0x00ff00ff) + (y >> 8 & 0x00ff00ff);
+    }
+  }
+  for (int i = 0; i < 16; ++i)
+    starts[i] = -bias * (static_cast<int32_t>((lanes[i] & 0xffff) + (lanes[i] >> 16)) - slots * 4 * 128);
+}
+
 // Sum of group g of a unit.
 int group_sum(const int8_t* codes, int g, int groups) {
   const int size = 256 / groups;
@@ -33,15 +48,21 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
     for (int i = 0; i < 64; ++i) copy_dword(to + 4 * i, codes + 4 * order.gemv[i]);
-    float numbers[2 * 16 + 4 * 16];
+    float lanes[4 * 16], numbers[2 * 16];
+    for (int i = 0; i < order.lanes; ++i) lanes[i] = scales[order.lane_scale[i] * 8 / order.scales];
     for (int g = 0; g < order.scales; ++g) {
       numbers[g] = scales[g * 8 / order.scales];
       if (order.terms)
         numbers[order.scales + g] = numbers[g] * static_cast<float>(group_sum(codes, g, order.scales));
     }
-    float* lanes = numbers + order.scales * (order.terms ? 2 : 1);
-    for (int i = 0; i < order.lanes; ++i) lanes[i] = scales[order.lane_scale[i] * 8 / order.scales];
-    std::memcpy(to + 256, numbers, static_cast<size_t>(order.gemv_unit() - 256));
+    const size_t lane_bytes = static_cast<size_t>(order.lanes) * 4;
+    std::memcpy(to + 256, lanes, lane_bytes);
+    std::memcpy(to + order.gemv_scales(), numbers, static_cast<size_t>(order.scales * (order.terms ? 8 : 4)));
+    if (!order.starts) continue;
+    int32_t starts[4 * 16];
+    for (int i = 0; i < order.lanes; i += 16)
+      lane_starts(to + 256 / order.lanes * i, 64 / order.lanes, order.start_bias, starts + i);
+    std::memcpy(to + 256 + lane_bytes, starts, lane_bytes);
   }
 }
 

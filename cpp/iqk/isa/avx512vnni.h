@@ -15,6 +15,8 @@
 namespace IQK_NS {
 
 constexpr int kSignedBias = 128;
+constexpr bool kIntegerStarts = true;
+constexpr int kRowsAtOnce = 2;
 constexpr int kPanelVectors = 2;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
@@ -28,6 +30,10 @@ struct Bytes {
 };
 IQK_INLINE __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 IQK_INLINE Bytes load(const void* p) { return {_mm512_loadu_si512(p)}; }
+IQK_INLINE Bytes held(Bytes x) {
+  asm("" : "+v"(x.v));
+  return x;
+}
 template <int K>
 IQK_INLINE Small lane(Bytes x) {
   return {_mm512_extracti32x4_epi32(x.v, K)};
@@ -284,6 +290,7 @@ template <int Max>
 struct Acc {
   __m512i sum;
   IQK_MEMBER void start() { sum = _mm512_setzero_si512(); }
+  IQK_MEMBER void start(const uint8_t* first) { sum = load(first).v; }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
     sum = _mm512_dpbusd_epi32(sum, codes.v, activations.v);

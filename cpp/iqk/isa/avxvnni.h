@@ -7,6 +7,8 @@
 namespace IQK_NS {
 
 constexpr int kSignedBias = 128;
+constexpr bool kIntegerStarts = true;
+constexpr int kRowsAtOnce = 1;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
@@ -28,6 +30,11 @@ template <int Max>
 struct Acc {
   __m256i a, b;
   IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    const Bytes x = load(first);
+    a = x.a;
+    b = x.b;
+  }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
     a = dot4(a, codes.a, activations.a);

@@ -21,6 +21,8 @@ namespace IQK_NS {
 
 constexpr int kSignedBias =
     0;  // added to signed codes to make them operands of Acc: 128 where it takes unsigned
+constexpr bool kIntegerStarts = false;
+constexpr int kRowsAtOnce = 1;
 constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
 constexpr int kPanelColumns =
     4;  // columns of a full panel tile (at most; signed and float tiles have their own)
@@ -40,6 +42,8 @@ IQK_INLINE Bytes each_byte(F f) {
   for (int i = 0; i < 64; ++i) r.at[i] = static_cast<uint8_t>(f(i));
   return r;
 }
+// A loaded vector that several products take: to be kept in a register, not loaded again by each.
+IQK_INLINE Bytes held(Bytes x) { return x; }
 IQK_INLINE Bytes load(const void* p) {
   Bytes r;
   std::memcpy(r.at, p, 64);
@@ -451,6 +455,7 @@ template <int Max>
 struct Acc {
   Ints sum;
   IQK_MEMBER void start() { sum = Ints{}; }
+  IQK_MEMBER void start(const uint8_t* first) { std::memcpy(sum.at, first, sizeof sum.at); }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
     for (int i = 0; i < 64; ++i) {

@@ -15,6 +15,8 @@ namespace IQK_NS {
 // ---- Constants -------------------------------------------------------------------------------------------
 
 constexpr int kSignedBias = 0;
+constexpr bool kIntegerStarts = false;
+constexpr int kRowsAtOnce = 1;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 4;
 constexpr int kSignedColumns = 4;
@@ -62,6 +64,7 @@ struct Bytes {
 IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
   return {vld1q_u8(p), vld1q_u8(p + stride), vld1q_u8(p + 2 * stride), vld1q_u8(p + 3 * stride)};
 }
+IQK_INLINE Bytes held(Bytes x) { return x; }
 IQK_INLINE Bytes load(const void* p) { return load_lanes(static_cast<const uint8_t*>(p), 16); }
 IQK_INLINE void store(void* p, Bytes x) {
   uint8_t* to = static_cast<uint8_t*>(p);

@@ -89,9 +89,12 @@ struct ActivationOrder {
   bool terms;                 // scale * sum of each group is needed
   const uint8_t* lane_scale;  // the scale of each dword lane of the accumulators
   int lanes;                  // how many there are; 0 where the kernels do not need them
+  bool starts;                // so many first values follow: -start_bias * the sum of each dword lane's activations
+  int start_bias;
   int panel_bias;             // code of the panel = value + bias
   bool panel_terms;           // the panel needs scale * sum of each group
-  int gemv_unit() const { return 256 + 4 * (scales * (terms ? 2 : 1) + lanes); }
+  int gemv_scales() const { return 256 + 4 * lanes * (starts ? 2 : 1); }
+  int gemv_unit() const { return (gemv_scales() + 4 * scales * (terms ? 2 : 1) + 63) / 64 * 64; }
   int panel_unit(int columns) const { return 4 * columns * (64 + scales * (panel_terms ? 3 : 2)); }
 };
 

@@ -97,6 +97,7 @@ struct RowSource {
   bool code_shift, panel_terms;  // see Derived
   float bias;                    // code = value + bias, where there is no shift
   float panel_rest;              // of the bias, when the panel's is taken off
+  float term_bias;               // of the bias, when what enters by first values is taken off
   bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
   const uint8_t* order;  // see ActivationOrder::gemv
   const uint8_t* line;   // of the panel, for each dword of codes
@@ -149,6 +150,7 @@ constexpr RowSource row_source = {F::kRows,
                                   Derived<F>::kPanelTerms,
                                   Derived<F>::kBias,
                                   Derived<F>::kBias - Derived<F>::kPanelBias,
+                                  Derived<F>::kTermBias,
                                   runs_of_eight<F>(),
                                   Derived<F>::order.dword,
                                   Derived<F>::lines.position,
