@@ -35,10 +35,10 @@ class OldPart:
         GGUFError: its head is damaged.
     """
 
-    def __init__(self, fd: int, path: Path) -> None:
+    def __init__(self, fd: int, path: Path, magic: bytes) -> None:
         self.path = path
         self._map = mmap.mmap(fd, 0, access=mmap.ACCESS_READ)
-        header = read_header(memoryview(self._map), str(path), PART_MAGIC)
+        header = read_header(memoryview(self._map), str(path), magic)
         self.metadata: Metadata = header.metadata
         self.infos: Mapping[str, TensorInfo] = {info.name: info for info in header.infos}
 
@@ -85,18 +85,22 @@ class PartFile:
     def open_old(self) -> None:
         """Look for what another run left."""
         try:
-            fd = os.open(self.path, os.O_RDWR)
+            fd = os.open(self.path, os.O_RDWR | os.O_NOFOLLOW)
         except FileNotFoundError:
             return
         self._old_fd = fd
         self._lock(fd)
-        if os.pread(fd, len(PART_MAGIC), 0) != PART_MAGIC:
+        magic = os.pread(fd, len(MAGIC), 0)
+        if magic in (PART_MAGIC, MAGIC):
+            try:
+                self.old = OldPart(fd, self.path, magic)
+                self.continues = self.old.has_head(self._layout, self._value)
+            except GGUFError:
+                self.damaged = True
+        # One with GGUF's magic was complete, and lacked its final name only; else it is another program's.
+        if magic != PART_MAGIC and not self.continues:
+            self.old = None
             raise ValueError(f"{self.path} is in the way, and not what an interrupted run left: remove or rename it")
-        try:
-            self.old = OldPart(fd, self.path)
-            self.continues = self.old.has_head(self._layout, self._value)
-        except GGUFError:
-            self.damaged = True
 
     def begin(self, worth: int, filled: Iterable[tuple[int, bytes]] = ()) -> None:
         """Make the file, or go on with the old one.
@@ -208,8 +212,11 @@ class PartFile:
 
     def close(self) -> None:
         """Let go of the file."""
-        for fd in {self._fd, self._old_fd, self._directory} - {-1}:
+        for fd in {self._fd, self._old_fd} - {-1}:
+            with contextlib.suppress(OSError):  # locks are not on every file system
+                fcntl.flock(fd, fcntl.LOCK_UN)  # a map holds on to it
             os.close(fd)
+        os.close(self._directory)
 
     def _write(self, at: int, data: memoryview) -> None:
         done = 0
