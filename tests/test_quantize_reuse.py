@@ -1,6 +1,7 @@
 """Does `iqkcpu quantize --reuse` copy exactly the tensors that were made from the same, and say why not the others?"""
 
 import shutil
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +9,11 @@ import numpy as np
 import pytest
 
 import iqkcpu
-from iqkcpu import open_gguf, save_gguf
+from iqkcpu import open_gguf, provenance, save_gguf
 from iqkcpu._pieces import quantized_pieces
 from iqkcpu.provenance import DIGESTS_KEY, KEYS, TENSORS_KEY, VERSION_KEY
 from quantize_command import normal, run
+from terminal import shown_on_terminal
 
 Q, UP, EXPERTS, DOWN = (f"blk.0.{name}.weight" for name in ("attn_q", "ffn_up", "ffn_exps", "ffn_down"))
 TENSORS: dict[str, Any] = {
@@ -102,7 +104,9 @@ def test_a_changed_imatrix(model: Path, imatrix: Path, tmp_path: Path, made: Any
     check(set(), made, model, earlier, "--type", "Q4_K")
 
 
-def test_changed_weights(model: Path, tmp_path: Path, made: Any) -> None:
+@pytest.mark.parametrize("chunk", [64, 16 << 20])
+def test_changed_weights(model: Path, tmp_path: Path, made: Any, chunk: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(provenance, "_CHUNK", chunk)
     earlier = tmp_path / "earlier.gguf"
     run(model, earlier, "--type", "Q4_K")
     changed = TENSORS[Q].copy()
@@ -143,7 +147,7 @@ def test_damaged_tensors_are_not_reused(model: Path, tmp_path: Path, made: Any) 
     data[open_gguf(earlier).infos[DOWN].offset + 5] ^= 1
     earlier.write_bytes(data)
     text = check(QUANTIZED - {DOWN}, made, model, earlier, "--type", "Q4_K")
-    assert f"not reused: 1 tensor ({DOWN}): damaged: the bytes are not those that were made\n" in text
+    assert f"not reused: 1 tensor ({DOWN}): changed since they were made\n" in text
 
 
 def test_several_files(model: Path, tmp_path: Path, made: Any) -> None:
@@ -215,6 +219,16 @@ def test_a_dry_run_tells_what_would_be_reused(model: Path, tmp_path: Path) -> No
     text = run(model, "--type", "Q4_K", "--custom-q", "attn_q=Q6_K", "--dry-run", "--reuse", earlier)
     assert f"reused from {earlier}: 3 tensors\nnot reused: 1 tensor ({Q}): another type\n" in text
     assert sorted(path.name for path in tmp_path.iterdir()) == ["earlier.gguf", "model.gguf"]
+
+
+def test_a_terminal_is_told_too(model: Path, tmp_path: Path) -> None:
+    earlier, out = tmp_path / "earlier.gguf", tmp_path / "out.gguf"
+    run(model, earlier, "--type", "Q4_K")
+    command: list[str | Path] = [sys.executable, "-m", "iqkcpu", "quantize", model, out, "--type", "Q4_K"]
+    shown = shown_on_terminal([*command, "--reuse", earlier], 200)
+    assert b"reused from " in shown
+    assert b"100%" in shown
+    assert out.read_bytes() == earlier.read_bytes()
 
 
 def test_files_that_are_none(model: Path, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from ._quantize import QUANTIZER_VERSION
-from ._runtime import isa
+from ._runtime import get_num_threads, isa
 from ._tensor import QuantTensor
 from .gguf import Metadata
 from .gguf.tensors import Tensor, file_bytes
@@ -88,7 +89,9 @@ def origin_of(tensor: Tensor, imatrix: NDArray[np.float32] | None) -> Origin:
         kind = (tensor.type.name, tensor.shape, "" if tensor.type.family == "float" else isa())
     else:
         kind = (tensor.shape, str(getattr(tensor, "dtype", "")))
-    return Origin(digest_of(file_bytes(tensor), *kind), _NONE if imatrix is None else _digest_of_imatrix(imatrix))
+    return Origin(
+        _digest_of_source(file_bytes(tensor), kind), _NONE if imatrix is None else _digest_of_imatrix(imatrix)
+    )
 
 
 def digest_of(data: memoryview, *context: object) -> str:
@@ -96,6 +99,14 @@ def digest_of(data: memoryview, *context: object) -> str:
     digest = Digest(*context)
     digest.update(data)
     return str(digest)
+
+
+def _digest_of_source(data: memoryview, kind: tuple[object, ...]) -> str:
+    """Return the digest of the digests of chunks, which threads compute: sources are large."""
+    chunks = [data[at : at + _CHUNK] for at in range(0, len(data), _CHUNK)]
+    with ThreadPoolExecutor(get_num_threads()) as pool:
+        digests = list(pool.map(digest_of, chunks))
+    return digest_of(memoryview("".join(digests).encode()), *kind)
 
 
 def _digest_of_imatrix(imatrix: NDArray[np.float32]) -> str:

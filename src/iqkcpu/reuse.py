@@ -34,7 +34,7 @@ _TEXTS = {
     Mismatch.RECORD: "it is not said what they were made from",
     Mismatch.SOURCE: "made from other weights",
     Mismatch.IMATRIX: "made with another importance matrix",
-    Mismatch.RESULT: "damaged: the bytes are not those that were made",
+    Mismatch.RESULT: "changed since they were made",
 }
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,13 +24,20 @@ if TYPE_CHECKING:
 class Quiet(Watcher):
     """Says only what else would surprise, on stderr."""
 
+    kept: Path | None = None
+
     def discards(self, path: Path) -> None:
         """Say that a part is of no use."""
         typer.echo(f"Warning: {path} is damaged: all is made anew", err=True)
 
     def keeps(self, path: Path) -> None:
-        """Say how to go on."""
-        typer.echo(f"{path} keeps what is done: the same command goes on from there", err=True)
+        """Remember it, for there may be a bar."""
+        self.kept = path
+
+    def say_how_to_go_on(self) -> None:
+        """Say what keeps what is done, if anything does."""
+        if self.kept is not None:
+            typer.echo(f"{self.kept} keeps what is done: the same command goes on from there", err=True)
 
 
 class Lines(Quiet):
@@ -82,11 +89,19 @@ class Bar(Lines):
 @contextmanager
 def progress(steps: Sequence[Step], *, hidden: bool) -> Iterator[Watcher]:
     """Yield what is told of the work: a bar on a terminal, elsewhere a line per tensor."""
+    with ExitStack() as shown:
+        watcher = _watcher(steps, shown, hidden=hidden)
+        try:
+            yield watcher
+        finally:
+            shown.close()
+            watcher.say_how_to_go_on()
+
+
+def _watcher(steps: Sequence[Step], shown: ExitStack, *, hidden: bool) -> Quiet:
     if hidden or not sys.stdout.isatty():
-        yield Quiet() if hidden else Lines(steps)
-        return
+        return Quiet() if hidden else Lines(steps)
     from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
     columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeRemainingColumn())
-    with Progress(*columns, transient=True) as bar:
-        yield Bar(steps, bar)
+    return Bar(steps, shown.enter_context(Progress(*columns, transient=True)))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import fcntl
 import mmap
 import os
@@ -118,7 +117,7 @@ class PartFile:
         held = os.fstat(self._fd).st_blocks * 512 if self.continues else 0
         room = shutil.disk_usage(self._target.parent).free + held
         if self._layout.size > room:
-            raise OSError(errno.ENOSPC, f"the file takes {self._layout.size} bytes, the disk has room for {room}")
+            raise OSError(f"the file takes {self._layout.size} bytes, the disk has room for {room}")
         if not self.continues:
             temporary = temporary_name(self._target)
             self._fd, unnamed = create(self._target.parent, temporary)
