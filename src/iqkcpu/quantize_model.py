@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -113,8 +114,8 @@ class Quantization:
             found = self.find_reusable() | old
             whole = old if part.continues else {}
             part.begin(len(old), [(places[name], donor.records[name].encoded()) for name, donor in whole.items()])
-            # What is there already comes first, so that another interruption does not lose it.
-            for step in sorted(self._steps, key=lambda step: step.name not in found):
+            # What the old part has comes first, so that another interruption does not lose it; then what others have.
+            for step in sorted(self._steps, key=lambda step: (step.name not in old, step.name not in found)):
                 donor = found.get(step.name)
                 heard = self._watcher.begins(step, donor)
                 if step.name in whole:
@@ -154,13 +155,12 @@ class Quantization:
             self._watcher.discards(part.path)
         if part.old is None:
             return {}
-        try:
+        usable: dict[str, Donor] = {}
+        with contextlib.suppress(NoRecordsError):
             donor = Donor.of_part(part.old)
-        except NoRecordsError:
-            return {}
-        usable = [step.name for step in self._quantized if donor.mismatch(self._wanted(step)) is None]
+            usable = {step.name: donor for step in self._quantized if donor.mismatch(self._wanted(step)) is None}
         self._watcher.resumes(part.path, len(usable))
-        return dict.fromkeys(usable, donor)
+        return usable
 
     def _wanted(self, step: Step) -> Wanted:
         def origin() -> Origin:

@@ -29,7 +29,9 @@ from ._quantize_report import report_steps, warn_of_poor_types
 def quantize(
     source: Annotated[
         Path,
-        typer.Argument(metavar="IN", help="A GGUF or safetensors file, one of a split model, or a directory of them."),
+        typer.Argument(
+            metavar="IN", help="A GGUF or safetensors file, one of a split model, or a safetensors directory."
+        ),
     ],
     target: Annotated[Path | None, typer.Argument(metavar="OUT", help="The GGUF file to write.")] = None,
     type_name: Annotated[
@@ -49,7 +51,8 @@ def quantize(
     reuse: Annotated[
         list[Path] | None,
         typer.Option(
-            metavar="FILE", help="An earlier OUT, whose tensors are copied where type, source and imatrix are the same."
+            metavar="FILE",
+            help="An earlier OUT: tensors made to the same type from the same weights are copied. Repeatable.",
         ),
     ] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print types and sizes, write nothing.")] = False,

@@ -123,6 +123,8 @@ class PartFile:
             self._fd, unnamed = create(self._target.parent, temporary)
             self._name = None if unnamed else temporary
             self._lock(self._fd)
+        if self._target.exists():
+            os.fchmod(self._fd, stat.S_IMODE(self._target.stat().st_mode))
         for at, data in filled:
             self._put(at, data)
         os.ftruncate(self._fd, self._layout.size)
@@ -186,8 +188,6 @@ class PartFile:
 
     def finish(self) -> None:
         """Give the complete file its final name."""
-        if self._target.exists():
-            os.fchmod(self._fd, stat.S_IMODE(self._target.stat().st_mode))
         os.fsync(self._fd)
         self._write(0, memoryview(MAGIC))
         os.fsync(self._fd)
