@@ -250,7 +250,9 @@ def test_a_part_and_an_earlier_file(files: Files, stop: Stop) -> None:
     run(files.model, earlier, "--type", "Q4_K")
     interrupt(files, stop, 2, *OPTIONS)
     stop(10**9)
-    run(files.model, files.out, *OPTIONS, "--reuse", earlier)
+    text = run(files.model, files.out, *OPTIONS, "--reuse", earlier)
+    assert f"reused from {earlier}: 4 tensors\n" in text
+    assert "not reused" not in text
     assert stop.made == 0
     assert files.out.read_bytes() == files.whole
 

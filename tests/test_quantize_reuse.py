@@ -213,6 +213,13 @@ def test_records_of_the_source_are_dropped(model: Path, tmp_path: Path) -> None:
     assert not set(KEYS) & set(open_gguf(tmp_path / "third.gguf").metadata)
 
 
+def test_quiet(model: Path, tmp_path: Path) -> None:
+    earlier, out = tmp_path / "earlier.gguf", tmp_path / "out.gguf"
+    run(model, earlier, "--type", "Q4_K")
+    for file in (earlier, model):
+        assert run(model, out, "--type", "Q4_K", "--force", "--quiet", "--reuse", file) == ""
+
+
 def test_a_dry_run_tells_what_would_be_reused(model: Path, tmp_path: Path) -> None:
     earlier = tmp_path / "earlier.gguf"
     run(model, earlier, "--type", "Q4_K")

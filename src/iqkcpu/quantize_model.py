@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Container, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
@@ -79,13 +79,15 @@ class Quantization:
         self._origins: dict[str, Origin] = {}
         self._quantized = [step for step in steps if step.type is not None]
 
-    def find_reusable(self) -> dict[str, Donor]:
-        """Return which file has which of the tensors."""
+    def find_reusable(self, besides: Container[str] = ()) -> dict[str, Donor]:
+        """Return which file has which of the tensors, but for some that need no file."""
         found: dict[str, Donor] = {}
         mismatches: dict[str, Mismatch] = {}
         if not self._donors:
             return found
         for step in self._quantized:
+            if step.name in besides:
+                continue
             donor = find_tensor(self._wanted(step), self._donors)
             if isinstance(donor, Donor):
                 found[step.name] = donor
@@ -111,7 +113,7 @@ class Quantization:
         places = {name: place_of_record(number) for number, name in enumerate(names)}
         with part_file(path, layout, DIGESTS_KEY if names else None, self._watcher.keeps) as part:
             old = self._of_old(part)
-            found = self.find_reusable() | old
+            found = self.find_reusable(old) | old
             whole = old if part.continues else {}
             part.begin(len(old), [(places[name], donor.records[name].encoded()) for name, donor in whole.items()])
             # What the old part has comes first, so that another interruption does not lose it; then what others have.
@@ -134,16 +136,16 @@ class Quantization:
         """Quantize and write a tensor."""
         assert step.type is not None
         origin, digest = self._origin(step), Digest()
+        pieces = quantized_pieces(self._weights(step), step.type, self._columns.get(step.name), heard)
 
-        def pieces() -> Iterator[memoryview]:
-            assert step.type is not None
-            for piece in quantized_pieces(self._weights(step), step.type, self._columns.get(step.name), heard):
+        def digested() -> Iterator[memoryview]:
+            for piece in pieces:
                 data = file_bytes(piece)
                 digest.update(data)
                 yield data
 
         try:
-            part.write(step.name, pieces())
+            part.write(step.name, digested())
         except ValueError as error:
             raise ValueError(f"{step.name}: {error}") from None
         self._model.release(step.name)

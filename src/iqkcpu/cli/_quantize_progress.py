@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 
 class Quiet(Watcher):
-    """Says only what else would surprise, on stderr."""
+    """Says only, after a failure, how to go on."""
 
     kept: Path | None = None
-
-    def discards(self, path: Path) -> None:
-        """Say that a part is of no use."""
-        typer.echo(f"Warning: {path} is damaged: all is made anew", err=True)
 
     def keeps(self, path: Path) -> None:
         """Remember it, for there may be a bar."""
@@ -55,6 +51,10 @@ class Lines(Quiet):
     def resumes(self, path: Path, whole: int) -> None:
         """Say how much an interrupted run left."""
         typer.echo(f"goes on with {path}: {whole} of {count(len(self._to_make), 'tensor')} can be used")
+
+    def discards(self, path: Path) -> None:
+        """Say that a part is of no use."""
+        typer.echo(f"Warning: {path} is damaged: all is made anew", err=True)
 
     def begins(self, step: Step, donor: Donor | None) -> Callable[[int, int], object]:
         """Say which tensor comes."""

@@ -80,7 +80,7 @@ def quantize(
         if not quiet:
             report_steps(steps, rules, each=dry_run)
             warn_of_poor_types(steps, columns)
-        donors = [donor for donor in map(_donor, earlier) if donor is not None]
+        donors = [donor for file in earlier if (donor := _donor(file, quiet=quiet)) is not None]
         with progress(steps, hidden=quiet) as watcher:
             work = Quantization(model, steps, columns, donors, watcher)
             if out is None:
@@ -98,12 +98,13 @@ def _open(source: Path) -> Model:
         return SafetensorsModel(source)
 
 
-def _donor(model: GGUFModel) -> Donor | None:
+def _donor(model: GGUFModel, *, quiet: bool) -> Donor | None:
     """Return a file whose tensors may be reused; say of others that nothing is."""
     try:
         return Donor.of_model(model)
     except NoRecordsError as error:
-        typer.echo(f"Warning: nothing of {model.paths[0]} is reused: {error}", err=True)
+        if not quiet:
+            typer.echo(f"Warning: nothing of {model.paths[0]} is reused: {error}", err=True)
         return None
 
 
