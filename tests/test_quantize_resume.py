@@ -19,12 +19,14 @@ import pytest
 import iqkcpu
 from iqkcpu import GGUFError, open_gguf, save_gguf
 from iqkcpu._pieces import quantized_pieces
+from iqkcpu.gguf.part import PartFile
 from quantize_command import normal, run
 
 COMMAND = (sys.executable, "-m", "iqkcpu", "quantize")
 NAMES = [f"blk.{i}.ffn_up.weight" for i in range(6)]
 TENSORS: dict[str, Any] = {name: normal(16, 256) for name in NAMES} | {
     "norm": normal(7),
+    NAMES[2]: normal(7, 256),  # 1008 bytes of Q4_K: 16 zeros follow
     NAMES[4]: iqkcpu.quantize(normal(2, 8, 256), "Q8_0"),
 }
 OPTIONS = ("--type", "Q4_K", "--custom-q", "blk.1=IQ4_K")
@@ -175,10 +177,13 @@ def test_damaged_tensors_are_made_again(files: Files, stop: Stop) -> None:
 
 
 def test_damage_between_the_tensors(files: Files, stop: Stop) -> None:
-    interrupt(files, stop, 6 - 1)
-    with files.part.open("r+b") as file:  # the norm is copied anyway, its padding and all that follows too
-        file.seek(place(files, "norm"))
-        file.write(b"\xff" * 32)
+    interrupt(files, stop, 5)
+    for at, size in ((place(files, NAMES[2]) + 1008, 16), (place(files, "norm") + 28, 4)):
+        with files.part.open("r+b") as file:
+            file.seek(at)
+            assert file.read(size) == bytes(size)
+            file.seek(at)
+            file.write(b"\xff" * size)
     finish(files, stop, 1)
 
 
@@ -225,9 +230,29 @@ def test_a_changed_recipe_that_is_interrupted_keeps_the_better_part(files: Files
     finish(files, stop, 3, *options, whole=whole)
 
 
+def test_an_old_part_stays_until_the_new_one_has_all_of_it(
+    files: Files, stop: Stop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    interrupt(files, stop, 4)
+    before = files.part.read_bytes()
+    options = ("--type", "Q4_K", "--custom-q", "blk.1=IQ5_K")
+    plain = PartFile.write
+
+    def write(part: PartFile, name: str, pieces: Any) -> None:
+        if name == NAMES[3]:  # the last of three that can be used
+            raise KeyboardInterrupt
+        plain(part, name, pieces)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(PartFile, "write", write)
+        assert "keeps what is done" in interrupt(files, stop, 9, *options)
+    assert files.part.read_bytes() == before
+    assert names(files.model.parent) == ["model.gguf", "out.gguf.part"]
+
+
 def test_changed_weights(files: Files, stop: Stop) -> None:
     interrupt(files, stop, 4)
-    save_gguf(files.model, TENSORS | {NAMES[2]: normal(16, 256)}, {"general.architecture": "llama"})
+    save_gguf(files.model, TENSORS | {NAMES[2]: normal(7, 256)}, {"general.architecture": "llama"})
     finish(files, stop, 3, whole=at_once_without(files, stop, *OPTIONS))
 
 
