@@ -313,6 +313,16 @@ def test_files_of_others_are_not_touched(files: Files, data: bytes) -> None:
     assert files.part.read_bytes() == files.model.read_bytes()
 
 
+def test_a_link_in_the_place_of_a_part_is_not_followed(files: Files, stop: Stop) -> None:
+    interrupt(files, stop, 4)
+    elsewhere = files.part.rename(files.model.with_name("elsewhere"))
+    before = elsewhere.read_bytes()
+    files.part.symlink_to(elsewhere)
+    assert "symbolic link" in run(files.model, files.out, *OPTIONS, status=1)
+    assert elsewhere.read_bytes() == before
+    assert files.part.is_symlink()
+
+
 def test_two_runs_at_once(files: Files, stop: Stop) -> None:
     interrupt(files, stop, 4)
     before = files.part.read_bytes()
