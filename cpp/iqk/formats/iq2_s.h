@@ -28,6 +28,7 @@ struct IQ2_S : IQ2_S_facts, GroupOrder16 {
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const Signs signs = load_signs(in.block + 34);
+    // 1024 entries are too many for registers.
     unroll<4>([&](auto v) IQK_LAMBDA {
       const Bytes x = grid8(kIq2sGrid, [&](auto c) IQK_LAMBDA { return in.index[4 * c + v]; });
       put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq2Bias));

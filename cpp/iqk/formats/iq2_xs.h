@@ -17,16 +17,16 @@ struct IQ2_XS : IQ2_XS_facts, GroupOrder16 {
     }
   }
 
-  static constexpr int kMax = kIq2Bias + 43, kIndexWords = 32;
+  static constexpr int kMax = kIq2Bias + 43, kIndexWords = grid_index_words(32);
   static constexpr float kOffset = kIq2Bias;
-  IQK_INLINE void indices(In in, uint16_t* to) { store(to, load(in.block + 2) & splat16(511)); }
+  IQK_INLINE Bytes words(In in) { return load(in.block + 2) & splat16(511); }
+  IQK_INLINE void indices(In in, uint16_t* to) { store(to, words(in)); }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const Signs signs = load_sign_words(in.block + 2);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      const Bytes x = grid8(kIq2xsGrid, [&](auto c) IQK_LAMBDA { return in.index[4 * c + v]; });
-      put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq2Bias));
-    });
+    grid8_words(
+        kIq2xs, in.index, [&] { return words(in); },
+        [&](auto v, Bytes x) IQK_LAMBDA { put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq2Bias)); });
   }
   IQK_INLINE Floats<16> scales(In in) {
     const Small s = nibbles_in_turn(small_load8(in.block + 66));

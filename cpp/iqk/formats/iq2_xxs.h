@@ -23,8 +23,7 @@ struct IQ2_XXS : IQ2_XXS_facts, GroupOrder {
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const Signs signs = load_sign_fields<8>(in.block + 6);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      const Bytes x = grid8(kIq2xxsGrid, [&](auto c) IQK_LAMBDA { return in.block[2 + 8 * c + v]; });
+    grid8_bytes(kIq2xxs, in.block + 2, [&](auto v, Bytes x) IQK_LAMBDA {
       put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq2Bias));
     });
   }

@@ -17,22 +17,18 @@ struct IQ3_S : IQ3_S_facts, GroupOrder {
     }
   }
 
-  static constexpr int kMax = kIq3sBias + 15, kIndexWords = 64;
+  static constexpr int kMax = kIq3sBias + 15, kIndexWords = grid_index_words(64);
   static constexpr float kOffset = kIq3sBias;
-  // 8 bits and one more; the halves of each lane come apart, see `at`.
+  // 8 bits and one more; the halves of each lane come apart, as grid4_words takes them.
   IQK_INLINE void indices(In in, uint16_t* to) {
     const Bytes low = load(in.block + 2), high = expand_bits(read<uint64_t>(in.block + 66), 1);
     store(to, zip_lo8(low, high));
     store(to + 32, zip_hi8(low, high));
   }
-  static constexpr int at(int n) { return n % 16 / 8 * 32 + n / 16 * 8 + n % 8; }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const Signs signs = load_signs(in.block + 74);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      const Bytes x = grid4(kIq3sGrid, [&](auto i) IQK_LAMBDA {
-        return in.index[at(8 * (decltype(i)::value / 2) + 2 * decltype(v)::value + decltype(i)::value % 2)];
-      });
+    grid4_words(kIq3s, in.index, in.block + 2, in.block + 66, [&](auto v, Bytes x) IQK_LAMBDA {
       put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq3sBias));
     });
   }

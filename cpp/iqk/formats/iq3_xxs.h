@@ -24,9 +24,7 @@ struct IQ3_XXS : IQ3_XXS_facts, GroupOrder {
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const Signs signs = load_sign_fields<4>(in.block + 66);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      const Bytes x =
-          grid4(kIq3xxsGrid, [&](auto i) IQK_LAMBDA { return in.block[2 + 8 * (i / 2) + 2 * v + i % 2]; });
+    grid4_bytes(kIq3xxs, in.block + 2, [&](auto v, Bytes x) IQK_LAMBDA {
       put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq3xxsBias));
     });
   }

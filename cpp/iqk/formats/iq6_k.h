@@ -25,7 +25,8 @@ struct IQ6_K : IQ6_K_facts, FarOrder {
     unpack_codes(p, code);
     for (int t = 0; t < 16; ++t) {
       const float step = d * read<int8_t>(p + 4 + t), *levels = kIq6Cubic[field<1>(p + 2, t)];
-      for (int i = 16 * t; i < 16 * t + 16; ++i) y[i] = step * levels[code[i]];
+      for (int i = 16 * t; i < 16 * t + 16; i += 8)
+        fstore(y + i, fsplat<8>(step) * look_up_floats(levels, small_load8(code + i)));
     }
   }
   static void unpack_codes(const uint8_t* p, int8_t* codes) {

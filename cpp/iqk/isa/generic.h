@@ -387,6 +387,10 @@ template <int N>
 IQK_INLINE Floats<N> floats_i8(Small x) {
   return each_float<N>([&](int i) { return static_cast<float>(static_cast<int8_t>(x.at[i])); });
 }
+// Entries of a table of 64 floats, by the first eight bytes.
+IQK_INLINE Floats<8> look_up_floats(const float* table, Small codes) {
+  return each_float<8>([&](int i) { return table[codes.at[i]]; });
+}
 template <int N>
 IQK_INLINE Floats<N> floats_u8(Small x) {
   return each_float<N>([&](int i) { return static_cast<float>(x.at[i]); });
@@ -552,3 +556,5 @@ IQK_INLINE Bytes flip_signs(Bytes x, const Signs& signs, int twice) {
 }
 
 }  // namespace IQK_NS
+
+#include "iqk/isa/grids.h"

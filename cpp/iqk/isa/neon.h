@@ -415,6 +415,13 @@ IQK_INLINE Floats<N> floats_i8(Small x) {
   else
     return join(lo, words_to_float(vmovl_high_s8(v)));
 }
+IQK_INLINE Floats<8> look_up_floats(const float* table, Small codes) {
+  uint8_t at[16];
+  float y[8];
+  vst1q_u8(at, codes.v);
+  for (int i = 0; i < 8; ++i) y[i] = table[at[i]];
+  return {vld1q_f32(y), vld1q_f32(y + 4)};
+}
 template <int N>
 IQK_INLINE Floats<N> floats_u8(Small x) {
   const Floats<8> lo = words_to_float(vreinterpretq_s16_u16(vmovl_u8(vget_low_u8(x.v))));
@@ -750,3 +757,5 @@ IQK_INLINE void int8_peak_step() {
 IQK_INLINE void float_peak_step() { IQK_CHAINS("movi v16.4s, #0\n", "fmla v\\r\\().4s, v16.4s, v16.4s"); }
 
 }  // namespace IQK_NS
+
+#include "iqk/isa/grids.h"

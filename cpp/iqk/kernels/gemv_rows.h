@@ -69,34 +69,42 @@ void gemv_rows(const GemvArgs& g, int columns, int first) {
   }
 }
 
-// To rows of codes, in natural order.
+// Puts the vectors of sub-block b where to(quad) says, each quad of all rows in one piece.
+template <class F, class To>
+IQK_INLINE void put_quads(In in, int b, To to) {
+  F::lines(in, b, [&](auto n, Bytes codes) IQK_LAMBDA {
+    uint8_t* first = to(F::quad(decltype(n)::value, 0));
+    if constexpr (F::kRows == 8)
+      store_halves(first, to(F::quad(decltype(n)::value, 1)), codes);
+    else
+      store(first, codes);
+  });
+}
+
+// To rows of codes, in natural order; at most four units per row.
 template <class F>
 void decode_lines(const GroupWalk& w, int64_t group, int64_t unit, int units, const RowBuffers& to) {
-  constexpr int R = F::kRows;
+  constexpr int R = F::kRows, kBlocks = R == 8 ? 4 : 2;  // sub-blocks that are turned together: 16 lines of 64 bytes
   const GroupPlace<F> place = group_place<F>(w, group);
   alignas(64) uint8_t tail[F::kUnit];
-  alignas(64) uint8_t quads[8 * 4 * R];
+  alignas(64) uint8_t lines[16 * 64];
   alignas(64) float row_scales[R], scales[R];
+  uint8_t at[16];  // where the 64 bytes go that become of dword d of all lines
+  for (int d = 0; d < 16; ++d) at[d] = static_cast<uint8_t>(d % R * 4 * to.units_per_row + d / R);
   for (int r = 0; r < R; ++r) row_scales[r] = F::row_scale(In{place.units, place.header, r, nullptr});
   if (w.tail_bytes && unit + units > w.full_units) copy_tail<F>(place.units, w, tail);
   for (int n = 0; n < units; ++n) {
     const In in{unit + n < w.full_units ? place.units + (unit + n) * F::kUnit : tail, place.header, 0,
                 nullptr};
     for (int b = 0; b < 8; ++b) {
-      F::lines(in, b, [&](auto v, Bytes codes) IQK_LAMBDA {
-        uint8_t* first = quads + F::quad(decltype(v)::value, 0) * 4 * R;
-        if constexpr (R == 8)
-          store_halves(first, quads + F::quad(decltype(v)::value, 1) * 4 * R, codes);
-        else
-          store(first, codes);
+      put_quads<F>(in, b, [&](int quad) IQK_LAMBDA {
+        const int q = b % kBlocks * 8 + quad;
+        return lines + q % 16 * 64 + q / 16 * 32;
       });
+      if (b % kBlocks == kBlocks - 1)
+        transpose16(lines, 64, to.codes + 256 * n + b / kBlocks * (8 * 4 * kBlocks), at, 64);
       fstore(scales, F::line_scales(in, b) * fload<R>(row_scales));
-      for (int r = 0; r < R; ++r) {
-        const int i = r * to.units_per_row + n;
-        to.scales[8 * i + b] = scales[r];
-        for (int q = 0; q < 8; ++q)
-          std::memcpy(to.codes + 256 * i + 32 * b + 4 * q, quads + 4 * (R * q + r), 4);
-      }
+      for (int r = 0; r < R; ++r) to.scales[8 * (r * to.units_per_row + n) + b] = scales[r];
     }
   }
 }
@@ -120,13 +128,7 @@ IQK_INLINE void unpack_lines(const UnpackArgs& a, int panel_rows) {
       for (int b = 0; b < 8; ++b) {
         const int64_t line = 4 * panel_rows, group = 8 * u + b;
         uint8_t* to = a.codes + 8 * group * line + 4 * row;
-        F::lines(in, b, [&](auto n, Bytes codes) IQK_LAMBDA {
-          uint8_t* first = to + F::quad(decltype(n)::value, 0) * line;
-          if constexpr (R == 8)
-            store_halves(first, to + F::quad(decltype(n)::value, 1) * line, codes);
-          else
-            store(first, codes);
-        });
+        put_quads<F>(in, b, [&](int quad) IQK_LAMBDA { return to + quad * line; });
         Floats<R> scales = F::line_scales(in, b) * fload<R>(row_scales);
         if constexpr (F::kRowScale) scales = panel_scales(scales);
         fstore(a.scales + group * panel_rows + row, scales);

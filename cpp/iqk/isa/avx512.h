@@ -1,0 +1,365 @@
+// What the AVX-512 instruction sets share: one 512-bit register per vector. Needs F, BW, DQ, VL and VNNI; look-ups and
+// signs are added by avx512vnni.h and avx512vbmi.h. Definitions: generic.h.
+#pragma once
+
+#if defined(__GNUC__) && !defined(__clang__)  // GCC 12 and 13 warn inside their own header (bug 105593)
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wuninitialized"
+#pragma GCC diagnostic ignored "-Wmaybe-uninitialized"
+#include <immintrin.h>
+#pragma GCC diagnostic pop
+#endif
+
+#include "iqk/isa/x86_small.h"
+#include "iqk/isa/peak_x86.h"
+
+namespace IQK_NS {
+
+constexpr int kSignedBias = 128;
+constexpr bool kIntegerStarts = true;
+constexpr int kRowsAtOnce = 2;
+constexpr int kPanelVectors = 2;
+constexpr int kPanelColumns = 6;
+constexpr int kSignedColumns = 6;
+constexpr int kFloatVectors = 2;
+constexpr int kFloatColumns = 8;
+
+// ---- Bytes -----------------------------------------------------------------------------------------------
+
+struct Bytes {
+  __m512i v;
+};
+IQK_INLINE __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+IQK_INLINE Bytes load(const void* p) { return {_mm512_loadu_si512(p)}; }
+IQK_INLINE Bytes held(Bytes x) {
+  asm("" : "+v"(x.v));
+  return x;
+}
+template <int K>
+IQK_INLINE Small lane(Bytes x) {
+  return {_mm512_extracti32x4_epi32(x.v, K)};
+}
+IQK_INLINE void store(void* p, Bytes x) { _mm512_storeu_si512(p, x.v); }
+IQK_INLINE void store_halves(uint8_t* p, uint8_t* q, Bytes x) {
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(p), _mm512_castsi512_si256(x.v));
+  _mm256_storeu_si256(reinterpret_cast<__m256i*>(q), _mm512_extracti64x4_epi64(x.v, 1));
+}
+IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
+  __m512i x = _mm512_castsi128_si512(small_load(p).v);
+  x = _mm512_inserti32x4(x, small_load(p + stride).v, 1);
+  x = _mm512_inserti32x4(x, small_load(p + 2 * stride).v, 2);
+  return {_mm512_inserti32x4(x, small_load(p + 3 * stride).v, 3)};
+}
+// Of registers: pairs first.
+IQK_INLINE Bytes join_lanes(__m128i a, __m128i b, __m128i c, __m128i d) {
+  const __m256i ab = _mm256_inserti128_si256(_mm256_castsi128_si256(a), b, 1);
+  const __m256i cd = _mm256_inserti128_si256(_mm256_castsi128_si256(c), d, 1);
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(ab), cd, 1)};
+}
+IQK_INLINE Bytes load_halves(const uint8_t* p, const uint8_t* q) {
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(load256(p)), load256(q), 1)};
+}
+IQK_INLINE Bytes load_lane_pairs(const uint8_t* p, const uint8_t* q) {
+  const __m256i lower = _mm256_broadcastsi128_si256(small_load(p).v);
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(lower), _mm256_broadcastsi128_si256(small_load(q).v), 1)};
+}
+IQK_INLINE Bytes load_dword_halves(const uint8_t* p, const uint8_t* q) {
+  int32_t lower, upper;
+  std::memcpy(&lower, p, 4);
+  std::memcpy(&upper, q, 4);
+  return {_mm512_mask_set1_epi32(_mm512_set1_epi32(lower), 0xff00, upper)};
+}
+IQK_INLINE Bytes load_broadcast(const void* p) { return {_mm512_broadcast_i32x4(small_load(p).v)}; }
+IQK_INLINE Bytes splat(int x) { return {_mm512_set1_epi8(static_cast<char>(x))}; }
+IQK_INLINE Bytes operator&(Bytes x, Bytes y) { return {_mm512_and_si512(x.v, y.v)}; }
+IQK_INLINE Bytes operator|(Bytes x, Bytes y) { return {_mm512_or_si512(x.v, y.v)}; }
+IQK_INLINE Bytes operator^(Bytes x, Bytes y) { return {_mm512_xor_si512(x.v, y.v)}; }
+IQK_INLINE Bytes operator+(Bytes x, Bytes y) { return {_mm512_add_epi8(x.v, y.v)}; }
+IQK_INLINE Bytes operator-(Bytes x, Bytes y) { return {_mm512_sub_epi8(x.v, y.v)}; }
+template <int N>
+IQK_INLINE Bytes shr16(Bytes x) {
+  return {_mm512_srli_epi16(x.v, N)};
+}
+template <int N>
+IQK_INLINE Bytes shl16(Bytes x) {
+  return {_mm512_slli_epi16(x.v, N)};
+}
+template <int A, int B>
+IQK_INLINE Bytes shr16_halves(Bytes x) {
+  const __m512i count = _mm512_inserti64x4(_mm512_set1_epi16(A), _mm256_set1_epi16(B), 1);
+  return {_mm512_srlv_epi16(x.v, count)};
+}
+IQK_INLINE Bytes zip_lo8(Bytes x, Bytes y) { return {_mm512_unpacklo_epi8(x.v, y.v)}; }
+IQK_INLINE Bytes zip_hi8(Bytes x, Bytes y) { return {_mm512_unpackhi_epi8(x.v, y.v)}; }
+IQK_INLINE Bytes zip_lo32(Bytes x, Bytes y) { return {_mm512_unpacklo_epi32(x.v, y.v)}; }
+IQK_INLINE Bytes zip_hi32(Bytes x, Bytes y) { return {_mm512_unpackhi_epi32(x.v, y.v)}; }
+IQK_INLINE Bytes zip_lo64(Bytes x, Bytes y) { return {_mm512_unpacklo_epi64(x.v, y.v)}; }
+IQK_INLINE Bytes zip_hi64(Bytes x, Bytes y) { return {_mm512_unpackhi_epi64(x.v, y.v)}; }
+IQK_INLINE Bytes lookup(Bytes table, Bytes index) { return {_mm512_shuffle_epi8(table.v, index.v)}; }
+// Acc multiplies unsigned codes.
+IQK_INLINE Bytes signed_codes(Bytes x) { return x ^ splat(128); }
+IQK_INLINE Bytes expand_bits(uint64_t bits, int value) {
+  return {_mm512_maskz_mov_epi8(bits, splat(value).v)};
+}
+IQK_INLINE Bytes bytes_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64_t e, uint64_t f, uint64_t g,
+                          uint64_t h) {
+  const auto lane = [](uint64_t lo, uint64_t hi) IQK_LAMBDA {
+    return _mm_set_epi64x(static_cast<int64_t>(hi), static_cast<int64_t>(lo));
+  };
+  return join_lanes(lane(a, b), lane(c, d), lane(e, f), lane(g, h));
+}
+IQK_INLINE Bytes equal(Bytes x, Bytes y) { return {_mm512_movm_epi8(_mm512_cmpeq_epi8_mask(x.v, y.v))}; }
+IQK_INLINE Bytes abs8(Bytes x) { return {_mm512_abs_epi8(x.v)}; }
+IQK_INLINE Bytes splat16(int x) { return {_mm512_set1_epi16(static_cast<int16_t>(x))}; }
+IQK_INLINE Bytes splat32(uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
+IQK_INLINE Bytes mul16(Bytes x, Bytes y) { return {_mm512_mullo_epi16(x.v, y.v)}; }
+template <int A, int B>
+IQK_INLINE Bytes shr32_odd(Bytes x) {
+  return {_mm512_srlv_epi32(x.v, _mm512_set1_epi64(A | static_cast<int64_t>(B) << 32))};
+}
+IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) { return {_mm512_shuffle_i32x4(x.v, y.v, 0x88)}; }
+IQK_INLINE Bytes odd_lanes(Bytes x, Bytes y) { return {_mm512_shuffle_i32x4(x.v, y.v, 0xdd)}; }
+IQK_INLINE Bytes mul32(Bytes x, uint32_t factor) { return {_mm512_mullo_epi32(x.v, splat32(factor).v)}; }
+IQK_INLINE Bytes add32(Bytes x, Bytes y) { return {_mm512_add_epi32(x.v, y.v)}; }
+IQK_INLINE Bytes add32(Bytes x, uint32_t term) { return add32(x, splat32(term)); }
+// The sums of d move up a byte before those of c come in, and so on.
+IQK_INLINE Bytes byte_sums(Bytes a, Bytes b, Bytes c, Bytes d) {
+  const __m512i one = splat(1).v;
+  __m512i sums = _mm512_dpbusd_epi32(_mm512_setzero_si512(), d.v, one);
+  sums = _mm512_dpbusd_epi32(_mm512_slli_epi32(sums, 8), c.v, one);
+  sums = _mm512_dpbusd_epi32(_mm512_slli_epi32(sums, 8), b.v, one);
+  return {_mm512_dpbusd_epi32(_mm512_slli_epi32(sums, 8), a.v, one)};
+}
+IQK_INLINE Bytes transpose_lanes32(Bytes x) {
+  const __m512i from = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+  return {_mm512_permutexvar_epi32(from, x.v)};
+}
+
+// ---- Floats<16> ------------------------------------------------------------------------------------------
+
+template <>
+struct Floats<16> {
+  __m512 v;
+};
+template <int N>
+IQK_INLINE Floats<N> fsplat(float x) {
+  if constexpr (N == 8)
+    return {_mm256_set1_ps(x)};
+  else
+    return {_mm512_set1_ps(x)};
+}
+template <int N>
+IQK_INLINE Floats<N> fload(const float* p) {
+  if constexpr (N == 8)
+    return {_mm256_loadu_ps(p)};
+  else
+    return {_mm512_loadu_ps(p)};
+}
+IQK_INLINE void fstore(float* p, Floats<8> x) { _mm256_storeu_ps(p, x.v); }
+IQK_INLINE void fstore(float* p, Floats<16> x) { _mm512_storeu_ps(p, x.v); }
+IQK_INLINE Floats<16> operator*(Floats<16> x, Floats<16> y) { return {_mm512_mul_ps(x.v, y.v)}; }
+IQK_INLINE Floats<16> operator+(Floats<16> x, Floats<16> y) { return {_mm512_add_ps(x.v, y.v)}; }
+IQK_INLINE Floats<16> fma(Floats<16> x, Floats<16> y, Floats<16> z) {
+  return {_mm512_fmadd_ps(x.v, y.v, z.v)};
+}
+IQK_INLINE Floats<8> add_where(Floats<8> x, uint32_t bits, Floats<8> y) {
+  return {_mm256_mask_add_ps(x.v, static_cast<__mmask8>(bits), x.v, y.v)};
+}
+IQK_INLINE Floats<16> add_where(Floats<16> x, uint32_t bits, Floats<16> y) {
+  return {_mm512_mask_add_ps(x.v, static_cast<__mmask16>(bits), x.v, y.v)};
+}
+IQK_INLINE float sum(Floats<16> x) {
+  return sum(Floats<8>{_mm256_add_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1))});
+}
+IQK_INLINE __m512 widest(Floats<8> x) { return _mm512_castps256_ps512(x.v); }
+IQK_INLINE __m512 widest(Floats<16> x) { return x.v; }
+template <class Map, int N>
+IQK_INLINE Floats<16> spread(Floats<N> x) {
+  constexpr auto& at = Map::at;
+  const __m512i from = _mm512_setr_epi32(at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8], at[9],
+                                         at[10], at[11], at[12], at[13], at[14], at[15]);
+  return {_mm512_permutexvar_ps(from, widest(x))};
+}
+template <int N>
+IQK_INLINE Floats<N> floats_i8(Small x) {
+  if constexpr (N == 8)
+    return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x.v))};
+  else
+    return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x.v))};
+}
+IQK_INLINE Floats<8> look_up_floats(const float* table, Small codes) {
+  return {_mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(codes.v), 4)};
+}
+template <int N>
+IQK_INLINE Floats<N> floats_u8(Small x) {
+  if constexpr (N == 8)
+    return {_mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x.v))};
+  else
+    return {_mm512_cvtepi32_ps(_mm512_cvtepu8_epi32(x.v))};
+}
+template <int N>
+IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
+  if constexpr (N == 8)
+    return {_mm256_broadcastss_ps(half_scalar(p))};
+  else
+    return {_mm512_broadcastss_ps(half_scalar(p))};
+}
+IQK_INLINE Floats<16> load_f32(const void* p) { return {_mm512_loadu_ps(p)}; }
+IQK_INLINE Floats<16> load_f16(const void* p) { return {_mm512_cvtph_ps(load256(p))}; }
+IQK_INLINE Floats<16> load_bf16(const void* p) {
+  return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load256(p)), 16))};
+}
+
+// Eight words Stride apart out of two to four 64-byte loads, all of them between the first word and the last.
+template <int Stride>
+IQK_INLINE __m128i permuted_words(const uint8_t* p) {
+  constexpr int end = 7 * Stride + 2,
+                in_front = 126 / Stride + 1;  // this many words lie in the first 128 bytes
+  static_assert(Stride % 2 == 0 && 128 <= end && end <= 256, "two loads on each side reach all words");
+  const auto index = [](int base) IQK_LAMBDA {  // of the words in what was loaded from p + base on
+    const auto at = [base](int i) IQK_LAMBDA { return static_cast<int16_t>((i * Stride - base) / 2); };
+    return _mm512_castsi128_si512(_mm_setr_epi16(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
+  };
+  const __m512i last = load(p + end - 64).v;
+  if constexpr (end == 128) {
+    return _mm512_castsi512_si128(_mm512_permutex2var_epi16(load(p).v, index(0), last));
+  } else {
+    const __m512i front = _mm512_permutex2var_epi16(load(p).v, index(0), load(p + 64).v);
+    __m512i back;
+    if constexpr (in_front * Stride >= end - 64)
+      back = _mm512_permutexvar_epi16(index(end - 64), last);
+    else
+      back = _mm512_permutex2var_epi16(load(p + end - 128).v, index(end - 128), last);
+    return _mm_blend_epi16(_mm512_castsi512_si128(front), _mm512_castsi512_si128(back),
+                           255 << in_front & 255);
+  }
+}
+// The strides of the legacy blocks.
+#define IQK_PERMUTED_WORDS(stride)                                                        \
+  template <>                                                                             \
+  inline __attribute__((always_inline)) __m128i strided_words<stride>(const uint8_t* p) { \
+    return permuted_words<stride>(p);                                                     \
+  }
+IQK_PERMUTED_WORDS(18)
+IQK_PERMUTED_WORDS(20)
+IQK_PERMUTED_WORDS(22)
+IQK_PERMUTED_WORDS(24)
+IQK_PERMUTED_WORDS(26)
+IQK_PERMUTED_WORDS(34)
+#undef IQK_PERMUTED_WORDS
+
+// ---- Products --------------------------------------------------------------------------------------------
+
+struct Ints {
+  __m512i v;
+};
+IQK_INLINE Floats<16> to_float(Ints x) { return {_mm512_cvtepi32_ps(x.v)}; }
+IQK_INLINE Floats<16> as_floats(Ints x) { return {_mm512_castsi512_ps(x.v)}; }
+IQK_INLINE Floats<8> folded_to_float(Ints x) {
+  return {
+      _mm256_cvtepi32_ps(_mm256_add_epi32(_mm512_castsi512_si256(x.v), _mm512_extracti64x4_epi64(x.v, 1)))};
+}
+
+template <int Max>
+struct Acc {
+  __m512i sum;
+  IQK_MEMBER void start() { sum = _mm512_setzero_si512(); }
+  IQK_MEMBER void start(const uint8_t* first) { sum = load(first).v; }
+  template <int N>
+  IQK_MEMBER void add(Bytes codes, Bytes activations) {
+    sum = _mm512_dpbusd_epi32(sum, codes.v, activations.v);
+  }
+  IQK_MEMBER Ints finish() const { return {sum}; }
+};
+
+template <int Max>
+struct PanelAcc {
+  using Line = Bytes;
+  __m512i sum;
+  IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    sum = four(first);
+  }
+  // A register for all vectors of the line: with the broadcast in the product, the loads would decide.
+  IQK_INLINE __m512i four(const uint8_t* p) {
+    int32_t x;
+    std::memcpy(&x, p, 4);
+    return _mm512_set1_epi32(x);
+  }
+  // Assembly, because GCC would copy sums.
+  template <int N>
+  IQK_MEMBER void add(const Line& line, __m512i activations) {
+    asm("vpdpbusd %[act], %[line], %[sum]" : [sum] "+v"(sum) : [line] "v"(line.v), [act] "v"(activations));
+  }
+  IQK_MEMBER Ints finish() const { return {sum}; }
+};
+
+// ---- Panel transposition ---------------------------------------------------------------------------------
+
+IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, const uint8_t* at,
+                            ptrdiff_t line_stride) {
+  // quad[g][c]: lane l holds dword 4 l + c of rows 4 g .. 4 g + 3.
+  __m512i quad[4][4];
+  unroll<4>([&](auto g) IQK_LAMBDA {
+    const auto row = [&](int r) IQK_LAMBDA { return load(rows + (4 * g + r) * stride); };
+    const Bytes lo01 = zip_lo32(row(0), row(1)), hi01 = zip_hi32(row(0), row(1));
+    const Bytes lo23 = zip_lo32(row(2), row(3)), hi23 = zip_hi32(row(2), row(3));
+    quad[g][0] = zip_lo64(lo01, lo23).v;
+    quad[g][1] = zip_hi64(lo01, lo23).v;
+    quad[g][2] = zip_lo64(hi01, hi23).v;
+    quad[g][3] = zip_hi64(hi01, hi23).v;
+  });
+  unroll<4>([&](auto c) IQK_LAMBDA {
+    const auto put = [&](int d, __m512i line) IQK_LAMBDA { store(to + at[d] * line_stride, {line}); };
+    const __m512i even01 = _mm512_shuffle_i32x4(quad[0][c], quad[1][c], 0x88);  // lanes 0 and 2 of both
+    const __m512i even23 = _mm512_shuffle_i32x4(quad[2][c], quad[3][c], 0x88);
+    const __m512i odd01 = _mm512_shuffle_i32x4(quad[0][c], quad[1][c], 0xdd);
+    const __m512i odd23 = _mm512_shuffle_i32x4(quad[2][c], quad[3][c], 0xdd);
+    put(c, _mm512_shuffle_i32x4(even01, even23, 0x88));
+    put(c + 4, _mm512_shuffle_i32x4(odd01, odd23, 0x88));
+    put(c + 8, _mm512_shuffle_i32x4(even01, even23, 0xdd));
+    put(c + 12, _mm512_shuffle_i32x4(odd01, odd23, 0xdd));
+  });
+}
+
+// ---- Codebooks -------------------------------------------------------------------------------------------
+
+template <class Index>
+IQK_INLINE Bytes grid8(const uint64_t* grid, Index at) {
+  const auto lane = [&](auto c) IQK_LAMBDA {
+    return two_entries(grid + at(c), grid + at(Constant<decltype(c)::value + 1>{}));
+  };
+  return join_lanes(lane(Constant<0>{}), lane(Constant<2>{}), lane(Constant<4>{}), lane(Constant<6>{}));
+}
+template <class Index>
+IQK_INLINE Bytes grid4(const uint32_t* grid, Index at) {
+  const auto lane = [&](auto c) IQK_LAMBDA {
+    constexpr int first = decltype(c)::value;
+    return four_entries(grid[at(c)], grid[at(Constant<first + 1>{})], grid[at(Constant<first + 2>{})],
+                        grid[at(Constant<first + 3>{})]);
+  };
+  return join_lanes(lane(Constant<0>{}), lane(Constant<4>{}), lane(Constant<8>{}), lane(Constant<12>{}));
+}
+// Eight dwords Stride apart; none of the bytes behind the last one is read.
+template <int Stride>
+IQK_INLINE __m256i strided_dwords(const uint8_t* p) {
+  if constexpr (Stride == 4) {
+    return load256(p);
+  } else if constexpr (Stride == 8) {
+    const __m256i from = _mm256_setr_epi32(0, 2, 4, 6, 8 + 1, 8 + 3, 8 + 5, 8 + 7);
+    return _mm256_permutex2var_epi32(load256(p), from, load256(p + 28));
+  } else {
+    const auto at = [p](int i) {
+      int32_t x;
+      std::memcpy(&x, p + i * Stride, 4);
+      return x;
+    };
+    return _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+  }
+}
+static constexpr char kInt8Instruction[] = "vpdpbusd zmm";
+constexpr double kInt8PeakOperations = 12 * 128, kFloatPeakOperations = 12 * 32;
+IQK_INLINE void int8_peak_step() { IQK_TWELVE_CHAINS("", "vpdpbusd %%zmm14, %%zmm15, %%zmm\\r"); }
+IQK_INLINE void float_peak_step() { IQK_FLOAT_CHAINS("zmm"); }
+
+}  // namespace IQK_NS
