@@ -16,7 +16,7 @@ import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from iqkcpu import GGUFModel, LazyTensor, QuantTensor, TensorInfo, Type, save_gguf
+from iqkcpu import GGUFModel, LazyTensor, Metadata, QuantTensor, TensorInfo, Type, save_gguf
 from iqkcpu import quantize as quantize_tensor
 from iqkcpu._types import fallback, tensor_bytes
 from iqkcpu.gguf.reader import LOOKED_UP
@@ -34,6 +34,7 @@ _NORM = re.compile(r"norm")
 _ROUTER = re.compile(r"\.ffn_gate_inp\b")
 _FLOATS = ("F32", "F16", "BF16", "F64")
 _MOST_NAMES = 8  # of tensors in a line of the report
+_SAME_TYPE = "is of this type"
 _QUANTIZATION_VERSION = 2  # of the layouts of GGUF's blocks
 
 
@@ -98,11 +99,10 @@ def quantize(
             _warn(steps, columns)
         if out is None:
             return
-        metadata = model.metadata.without("general.file_type") | {
-            "general.quantization_version": np.uint32(_QUANTIZATION_VERSION)
-        }
         with _progress(steps, hidden=quiet) as begin:
-            save_gguf(out, {s.info.name: _lazy(model, s, columns.get(s.info.name), begin) for s in steps}, metadata)
+            save_gguf(
+                out, {s.info.name: _lazy(model, s, columns.get(s.info.name), begin) for s in steps}, _metadata(model)
+            )
         if not quiet:
             typer.echo(f"wrote {out}: {count(len(steps), 'tensor')}, {size_text(out.stat().st_size)}")
 
@@ -112,6 +112,13 @@ def _open(source: Path) -> Model:
         return open_model(source)
     with failures():
         return SafetensorsModel(source)
+
+
+def _metadata(model: Model) -> Metadata:
+    """Return the metadata of the file to write."""
+    return model.metadata.without("general.file_type") | {
+        "general.quantization_version": np.uint32(_QUANTIZATION_VERSION)
+    }
 
 
 def _columns(imatrix: Mapping[str, NDArray[np.float32]], steps: Sequence[_Step]) -> dict[str, NDArray[np.float32]]:
@@ -183,7 +190,7 @@ def _step(info: TensorInfo, rules: Sequence[Rule], default: Type | None) -> _Ste
     if fitting is None:
         return left(reason)
     if fitting.id == info.type_id:
-        return left("is of this type")
+        return left(_SAME_TYPE)
     return _Step(info, fitting, tensor_bytes(fitting, shape), reason or why, rule)
 
 

@@ -51,6 +51,27 @@ def save_gguf(
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a mapping of names, not {type(tensors).__name__}")
     entries = {name: _entry(name, tensor) for name, tensor in tensors.items()}
+    head, data_bytes = _head(entries, values, alignment)
+    out = _Output(len(head) + data_bytes, progress)
+    with atomic_file(path) as out.file:
+        out.write(memoryview(head))
+        for name, e in entries.items():
+            data = e.data(name)
+            out.write(data)
+            del data
+            out.write(memoryview(bytes(-e.nbytes % alignment)))
+
+
+def file_bytes(tensors: Mapping[str, Writable], metadata: Mapping[str, Any]) -> tuple[int, int]:
+    """Return the size of the file that `save_gguf` would write, and the alignment to which each tensor is padded."""
+    values = Metadata(metadata)
+    alignment = _alignment(values)
+    head, data_bytes = _head({name: _entry(name, tensor) for name, tensor in tensors.items()}, values, alignment)
+    return len(head) + data_bytes, alignment
+
+
+def _head(entries: Mapping[str, _Entry], values: Metadata, alignment: int) -> tuple[bytearray, int]:
+    """Return what comes before the tensors, and how many bytes these take."""
     head = bytearray(MAGIC + struct.pack("<IQQ", _VERSION, len(entries), len(values)))
     for pair in values.wire():
         head += pair
@@ -61,14 +82,7 @@ def save_gguf(
         head += struct.pack(f"<I{len(e.shape)}QIQ", len(e.shape), *e.shape[::-1], e.type_id, offset)
         offset += -(-e.nbytes // alignment) * alignment
     head += bytes(-len(head) % alignment)
-    out = _Output(len(head) + offset, progress)
-    with atomic_file(path) as out.file:
-        out.write(memoryview(head))
-        for name, e in entries.items():
-            data = e.data(name)
-            out.write(data)
-            del data
-            out.write(memoryview(bytes(-e.nbytes % alignment)))
+    return head, offset
 
 
 @dataclass(frozen=True)
