@@ -6,7 +6,7 @@ import importlib.util
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -328,15 +328,20 @@ def _fits(task: _Task, recipe: _Recipe, max_error: float | None) -> bool:
     return (limits.size is None or size <= limits.size) and (limits.error is None or recipe.error <= limits.error)
 
 
-def _front(task: _Task) -> Iterator[_Recipe]:
-    """Yield the recipes of the smallest error for sizes between the smallest and that without error."""
+def _front(task: _Task, uniform: Iterable[_Recipe]) -> list[_Recipe]:
+    """Return the recipes of the smallest error for sizes between the smallest and that without error.
+
+    The sizes of recipes of one type are among them, for what is to be seen is how much better one can do.
+    """
     choices = task.choices()
     least = sum(min(c.size for c in of) for of in choices)
     most = sum(min((c.error, c.size) for c in of)[1] for of in choices)
-    for size in np.geomspace(max(1, least), max(1, most), _FRONT_POINTS):
-        limit = max(least, math.floor(size))
-        found = solve(choices, Limits(size=limit), ("error",), _FRONT_SECONDS, _FRONT_GAP)
-        yield _recipe(task, _types(task, found.chosen))
+    sizes = {math.ceil(size) for size in np.geomspace(max(1, least), max(1, most), _FRONT_POINTS)}
+    sizes |= {max(least, recipe.nbytes - task.kept) for recipe in uniform}
+    return [
+        _recipe(task, _types(task, solve(choices, Limits(size=size), ("error",), _FRONT_SECONDS, _FRONT_GAP).chosen))
+        for size in sorted(sizes)
+    ]
 
 
 def _draw(path: Path, task: _Task, best: _Recipe, uniform: Mapping[str, _Recipe], name: str, batch: int) -> None:
@@ -346,7 +351,7 @@ def _draw(path: Path, task: _Task, best: _Recipe, uniform: Mapping[str, _Recipe]
         path.suffix.removeprefix(".").lower(),
         title=f"{name}: {best.bpw:.4g} bits per weight, error {best.error:.3g}, {1e3 * best.seconds:.3g} ms",
         batch=batch,
-        front=[recipe.point for recipe in _front(task)],
+        front=[recipe.point for recipe in _front(task, uniform.values())],
         uniform={name: recipe.point for name, recipe in uniform.items()},
         chosen=best.point,
     )
@@ -355,7 +360,7 @@ def _draw(path: Path, task: _Task, best: _Recipe, uniform: Mapping[str, _Recipe]
 
 
 def _write(path: Path, task: _Task, best: _Recipe, source: Path, setting: Setting, batch: int) -> None:
-    """Write the recipe; without rules for tensors that stay, as nothing else touches them."""
+    """Write the recipe: a rule for each tensor that could be quantized, also where it is to stay as it is."""
     lines = [
         f"# For {source.name!a}, by `iqkcpu recommend`; use it without --type.",
         f"# Tensors: {best.nbytes} bytes, {best.bpw:.5g} bits per weight. Error: {best.error:.4g}.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, BinaryIO
 
 FORMATS = ("png", "svg", "pdf")
@@ -43,8 +44,10 @@ def draw_front(
         chosen: the recipe that is recommended.
     """
     from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.collections import PathCollection
     from matplotlib.colors import LogNorm
     from matplotlib.figure import Figure
+    from matplotlib.ticker import LogLocator, NullFormatter
 
     figure = Figure(figsize=(11, 7), layout="constrained")
     FigureCanvasAgg(figure)
@@ -64,8 +67,12 @@ def draw_front(
     axes.plot([p.bpw for p in line], [p.error for p in line], color="0.6", linewidth=1, zorder=1)
     best = scatter(front, marker="o", s=34, zorder=3, label="best types for each size")
     scatter(list(uniform.values()), marker="s", s=30, zorder=2, edgecolors="0.3", label="one type everywhere")
-    scatter([chosen], marker="*", s=420, zorder=5, edgecolors="crimson", linewidths=1.6, label="recommended")
+    scatter([chosen], marker="*", s=260, zorder=5, edgecolors="crimson", linewidths=1.6, label="recommended")
     axes.set_yscale("log")
+    axes.set_xscale("log", base=2)
+    axes.xaxis.set_major_locator(LogLocator(2, subs=(1.0, 1.25, 1.5, 1.75)))
+    axes.xaxis.set_major_formatter("{x:g}")
+    axes.xaxis.set_minor_formatter(NullFormatter())
     axes.set_xlabel("size, bits per weight of all tensors")
     axes.set_ylabel("relative squared error, mean over the quantized weights")
     axes.set_title(title)
@@ -73,22 +80,34 @@ def draw_front(
     axes.set_axisbelow(True)
     legend = axes.legend(loc="upper right", labelspacing=0.9)
     for handle in legend.legend_handles:
-        handle.set(facecolor="0.7")
-        handle.set_sizes([60])
+        if isinstance(handle, PathCollection):
+            handle.set(facecolor="0.7", sizes=[60])
     if timed:
         tokens = "1 token" if batch == 1 else f"{batch} tokens"
         bar = figure.colorbar(best, ax=axes, label=f"products in a pass of {tokens}, ms")
         bar.ax.yaxis.set_major_formatter("{x:.3g}")
         bar.ax.yaxis.set_minor_formatter("{x:.3g}")
-    _label(figure, axes, {name: (p.bpw, p.error) for name, p in uniform.items() if p.error > 0}, points)
+    crowded = [(p.bpw, p.error) for p in points] + _between(line)
+    _label(figure, axes, {name: (p.bpw, p.error) for name, p in uniform.items() if p.error > 0}, crowded)
     figure.savefig(file, format=format, dpi=150)
 
 
-def _label(figure: Any, axes: Any, names: Mapping[str, tuple[float, float]], points: Sequence[Point]) -> None:
-    """Write names beside their points, where they meet neither each other nor another point, if there is room."""
+def _between(line: Sequence[Point]) -> list[tuple[float, float]]:
+    """Places along a line through points, on axes that are logarithmic."""
+    return [
+        (p.bpw ** (1 - share) * q.bpw**share, p.error ** (1 - share) * q.error**share)
+        for p, q in pairwise(line)
+        for share in (0.2, 0.4, 0.6, 0.8)
+    ]
+
+
+def _label(
+    figure: Any, axes: Any, names: Mapping[str, tuple[float, float]], crowded: Sequence[tuple[float, float]]
+) -> None:
+    """Write names beside their places, where they meet neither each other nor crowded places, if there is room."""
     figure.draw_without_rendering()  # places the axes
     renderer = figure.canvas.get_renderer()
-    dots = [axes.transData.transform((p.bpw, p.error)) for p in points]
+    dots = [axes.transData.transform(place) for place in crowded]
     taken: list[Any] = []
     for name, place in sorted(names.items(), key=lambda item: item[1]):
         best: tuple[int, Any] | None = None

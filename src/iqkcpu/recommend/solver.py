@@ -17,7 +17,7 @@ from .binary_program import BinaryProgram
 
 Quantity: TypeAlias = Literal["size", "error", "seconds"]
 QUANTITIES: tuple[Quantity, ...] = ("size", "error", "seconds")
-_SECONDS = 20.0  # when the caller does not say
+_SECONDS = 10.0  # when the caller does not say
 _TIE_SECONDS = 5.0  # for each objective after the first
 _ROW_SCALE = 1e3  # of a limit in the program: the solver's tolerance is absolute
 _ROUNDING = 1e-9  # relative to a limit: what floats may be off before sums are checked
