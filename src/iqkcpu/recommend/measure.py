@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from .._tensor import QuantTensor
-from .._types import Type, can_quantize
+from .._types import Type
 from ..gguf import GGUFModel, Metadata, TensorInfo
 from ..gguf.reader import LOOKED_UP
 from ..gguf.tensors import matrix_shape
@@ -119,11 +119,6 @@ def measure(
 def count_steps(items: Sequence[Item]) -> int:
     """Return how often `measure` reports progress."""
     return len(items) + len({(item.product_shape, t) for item in items if item.products for t in item.types})
-
-
-def can_stay(info: TensorInfo) -> bool:
-    """Whether a rule of a recipe can say that a tensor stays as it is, and its products can be timed."""
-    return info.type is not None and can_quantize(info.type)
 
 
 def _sample(model: Model, info: TensorInfo, rows: int, rng: np.random.Generator) -> Sample:

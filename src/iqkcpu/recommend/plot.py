@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, BinaryIO
+
+from .task import Recipe
 
 FORMATS = ("png", "svg", "pdf")
 _OFFSETS = tuple(
     (dx, dy) for r in (6, 14, 24, 36, 50) for dx, dy in ((r, r), (-r, r), (r, -r), (-r, -r), (r, 0), (-r, 0))
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Point:
-    """A recipe for a whole model."""
-
-    bpw: float
-    error: float
-    seconds: float
 
 
 def draw_front(
@@ -28,9 +20,9 @@ def draw_front(
     *,
     title: str,
     batch: int,
-    front: Sequence[Point],
-    uniform: Mapping[str, Point],
-    chosen: Point,
+    front: Sequence[Recipe],
+    uniform: Mapping[str, Recipe],
+    chosen: Recipe,
 ) -> None:
     """Draw error over bits per weight, both of whole models, with the time as the colour.
 
@@ -57,7 +49,7 @@ def draw_front(
     timed = bool(times) and min(times) > 0
     style: dict[str, Any] = {"cmap": "viridis_r", "norm": LogNorm(min(times), 1.001 * max(times)) if timed else None}
 
-    def scatter(of: Sequence[Point], **more: Any) -> Any:
+    def scatter(of: Sequence[Recipe], **more: Any) -> Any:
         seen = [p for p in of if p.error > 0]  # zero has no place on this axis
         return axes.scatter(
             [p.bpw for p in seen], [p.error for p in seen], c=[1e3 * p.seconds for p in seen], **style, **more
@@ -92,7 +84,7 @@ def draw_front(
     figure.savefig(file, format=format, dpi=150)
 
 
-def _between(line: Sequence[Point]) -> list[tuple[float, float]]:
+def _between(line: Sequence[Recipe]) -> list[tuple[float, float]]:
     """Places along a line through points, on axes that are logarithmic."""
     return [
         (p.bpw ** (1 - share) * q.bpw**share, p.error ** (1 - share) * q.error**share)

@@ -59,7 +59,10 @@ def seconds_per_weight(
     scratch = np.empty(max([footprint, *(s.rows * t.row_bytes(s.k) for s, t in samples)]), np.uint8)
     for turn in range(_ROUNDS):
         for (shape, t), sample in samples.items():
-            seconds = _shortest(_matrices(sample, t, shape, scratch[: max(footprint, _bytes(shape, t))]), shape)
+            size = _bytes(shape, t)
+            memory = scratch[: max(footprint, size) // size * size].reshape(-1, size)
+            _fill(memory, sample, t, shape)
+            seconds = _shortest(memory, t, shape)
             best[shape, t] = min(best[shape, t], seconds / (shape.rows * shape.k))
             if turn == _ROUNDS - 1:
                 progress()
@@ -70,27 +73,25 @@ def _bytes(shape: ProductShape, t: Type) -> int:
     return shape.rows * t.row_bytes(shape.k)
 
 
-def _matrices(sample: QuantTensor, t: Type, shape: ProductShape, memory: NDArray[np.uint8]) -> list[QuantTensor]:
-    """Fill memory with matrices of a type and shape."""
+def _fill(memory: NDArray[np.uint8], sample: QuantTensor, t: Type, shape: ProductShape) -> None:
+    """Fill the lines of memory with a matrix each, of a type and shape."""
     tile_rows = min(shape.rows, _TILE_ROWS)
     raw = np.resize(sample.raw, (tile_rows, sample.raw.shape[1]))
     tile = QuantTensor(raw, sample.type, (tile_rows, shape.k))
     if t is not sample.type:
         tile = repack(tile, t)
-    size = _bytes(shape, t)
-    count = memory.size // size
-    memory[: count * size].reshape(-1, tile.nbytes)[:] = tile.raw.reshape(-1)
-    return [QuantTensor(memory[i * size : (i + 1) * size], t, (shape.rows, shape.k)) for i in range(count)]
+    memory.reshape(-1, tile.nbytes)[:] = tile.raw.reshape(-1)
 
 
-def _shortest(matrices: list[QuantTensor], shape: ProductShape) -> float:
-    """Seconds of the fastest product of several, at least two, each with the next of the matrices."""
+def _shortest(memory: NDArray[np.uint8], t: Type, shape: ProductShape) -> float:
+    """Seconds of the fastest product of several, at least two, each with the matrix of the next line of memory."""
     x = np.random.default_rng(0).standard_normal((shape.batch, shape.k), np.float32)
     out = np.empty((shape.batch, shape.rows), np.float32)
     best, runs, start = math.inf, 0, time.perf_counter()
     while runs < 2 or time.perf_counter() - start < _SECONDS:
+        w = QuantTensor(memory[runs % len(memory)], t, (shape.rows, shape.k))
         begin = time.perf_counter()
-        mul_mat(matrices[runs % len(matrices)], x, out=out)
+        mul_mat(w, x, out=out)
         best = min(best, time.perf_counter() - begin)
         runs += 1
     return best

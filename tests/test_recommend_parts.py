@@ -1,0 +1,234 @@
+"""Do the parts of `iqkcpu recommend` do their jobs: sizes, samples, errors, times, rules?"""
+
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from iqkcpu import Metadata, QuantTensor, TensorInfo, Type, quantize, save_gguf
+from iqkcpu.gguf.writer import file_bytes
+from iqkcpu.recipes import first_match, read_recipe
+from iqkcpu.recommend.budget import parse_budget
+from iqkcpu.recommend.errors import quantize_sample, relative_error
+from iqkcpu.recommend.measure import products_of
+from iqkcpu.recommend.rules import recipe_lines
+from iqkcpu.recommend.sampling import sample_rows
+from iqkcpu.recommend.speed import ProductShape, seconds_per_weight
+
+RANDOM = np.random.default_rng(11)
+
+
+def normal(*shape: int) -> Any:
+    return RANDOM.standard_normal(shape).astype(np.float32)
+
+
+# ---- budgets ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("text", "nbytes"),
+    [
+        ("12GiB", 12 << 30),
+        ("8GB", 8 * 10**9),
+        ("500 mib", 500 << 20),
+        ("1.5kB", 1500),
+        ("0.5TiB", 1 << 39),
+        ("7B", 7),
+        (".5KiB", 512),
+        ("4.1GB", 4_100_000_000),
+    ],
+)
+def test_bytes(text: str, nbytes: int) -> None:
+    assert parse_budget(text).nbytes == nbytes
+    assert parse_budget(text).bpw is None
+
+
+def test_bits_per_weight() -> None:
+    assert parse_budget("4.5bpw").bpw == 4.5
+    assert parse_budget("4.5bpw").nbytes is None
+
+
+@pytest.mark.parametrize(
+    "text", ["", "12", "12G", "GiB", "-1GiB", "1e3MB", "nanGB", "4.5 bits", "0GiB", "0.1B", "0bpw"]
+)
+def test_no_budgets(text: str) -> None:
+    with pytest.raises(ValueError, match=r"no size such as|is nothing"):
+        parse_budget(text)
+
+
+# ---- samples ---------------------------------------------------------------------------------------------------------
+
+FLOATS = normal(3, 16, 256)
+
+
+@pytest.mark.parametrize("of", ["F32", "F16", "BF16", "Q8_0", "IQ4_KS", "Q4_K_R4", "IQ4_XS_R8", "I2_S"])
+def test_samples_are_rows_of_the_tensor(of: str) -> None:
+    tensor: Any
+    if of in ("F32", "F16"):
+        tensor = whole = FLOATS.astype(of.replace("F", "float"))
+    elif of == "I2_S":
+        raw = np.append(RANDOM.integers(256, size=16 * 64, dtype=np.uint8), np.zeros(32, np.uint8))
+        raw[-32:-28] = np.frombuffer(np.float32(0.5).tobytes(), np.uint8)
+        tensor = QuantTensor(raw, of, (16, 256))
+        whole = tensor.dequantize()
+    else:
+        tensor = quantize(FLOATS, of)
+        whole = tensor.dequantize()
+    flat = whole.reshape(-1, 256)
+    everything = sample_rows(tensor, 1000, np.random.default_rng(0))
+    assert np.array_equal(everything.rows, flat)
+    assert np.array_equal(everything.experts, np.arange(len(flat)) // 16)
+    some = sample_rows(tensor, 5, np.random.default_rng(0))
+    places = [int(np.flatnonzero((flat == row).all(axis=1))[0]) for row in some.rows]
+    assert places == sorted(set(places))
+    assert np.array_equal(some.experts, np.array(places) // 16)
+    bounds = np.linspace(0, len(flat), 6)
+    assert all(low - 1 <= place < high for place, low, high in zip(places, bounds, bounds[1:], strict=False))
+    again = sample_rows(tensor, 5, np.random.default_rng(0))
+    assert np.array_equal(again.rows, some.rows)
+
+
+def test_the_place_of_what_is_not_finite() -> None:
+    bad = FLOATS.copy()
+    bad[2, 3, 4] = np.inf
+    with pytest.raises(ValueError, match=r"\[2, 3, 4\] is inf"):
+        sample_rows(bad, 48, np.random.default_rng(0))
+    with pytest.raises(ValueError, match=r"\[35, 4\] is inf"):
+        sample_rows(bad.reshape(48, 256), 48, np.random.default_rng(0))
+
+
+# ---- errors ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("columns", [None, (256,), (3, 256)])
+@pytest.mark.parametrize("name", ["Q4_K", "IQ2_KS", "IQ4_KSS"])
+def test_errors_are_those_of_the_whole_tensor(name: str, columns: tuple[int, ...] | None) -> None:
+    importance = None if columns is None else RANDOM.random(columns).astype(np.float32)
+    sample = sample_rows(FLOATS, 48, np.random.default_rng(0))
+    made = quantize_sample(sample, Type(name), importance)
+    decoded = quantize(FLOATS, name, importance).dequantize().astype(np.float64)
+    assert np.array_equal(made.dequantize(), decoded.reshape(-1, 256))
+    weight = np.ones(256) if importance is None else importance.astype(np.float64)
+    weight = weight if weight.ndim == 1 else weight[:, None]
+    expected = (weight * (decoded - FLOATS) ** 2).sum() / (weight * FLOATS.astype(np.float64) ** 2).sum()
+    assert relative_error(sample, made, importance) == pytest.approx(expected)
+
+
+def test_weights_of_zero_have_no_error() -> None:
+    sample = sample_rows(np.zeros((4, 256), np.float32), 4, RANDOM)
+    assert relative_error(sample, quantize_sample(sample, Type("Q4_K"), None), None) == 0
+
+
+# ---- products and their times ----------------------------------------------------------------------------------------
+
+
+def info(name: str, *shape: int) -> TensorInfo:
+    return TensorInfo(name, 0, shape, 0, 0)
+
+
+def test_what_is_multiplied() -> None:
+    embeddings, output, dense = info("token_embd.weight", 99, 8), info("output.weight", 99, 8), info("blk.0.w", 8, 8)
+    none = Metadata({})
+    assert products_of(dense, {}, none, 7) == (1, 7)
+    assert products_of(embeddings, {"output.weight": output}, none, 1) == (0, 1)
+    assert products_of(embeddings, {}, none, 3) == (1, 3)  # they are the output too
+    assert products_of(info("position_embd.weight", 9, 8), {}, none, 1) == (0, 1)
+
+
+@pytest.mark.parametrize(
+    ("used", "batch", "expected"),
+    [
+        (2, 1, (2, 1)),
+        (2, 3, (6, 1)),
+        (2, 4, (8, 1)),
+        (2, 5, (8, 2)),
+        (2, 512, (8, 128)),
+        (99, 1, (8, 1)),
+        (0, 1, (8, 1)),
+    ],
+)
+def test_experts_share_the_tokens(used: int, batch: int, expected: tuple[int, int]) -> None:
+    metadata = Metadata({"general.architecture": "moe", "moe.expert_used_count": used})
+    assert products_of(info("blk.0.ffn_up_exps.weight", 8, 16, 32), {}, metadata, batch) == expected
+
+
+def test_few_shapes_stand_for_all() -> None:
+    standing_for = ProductShape.standing_for
+    assert standing_for(4096, 4096, 1) == ProductShape(4096, 4096, 1)
+    assert standing_for(152_000, 4096, 1) == ProductShape(4096, 4096, 1)
+    assert standing_for(1000, 4096, 1).rows == 512
+    assert standing_for(3, 256, 1).rows == 16
+    large = standing_for(4096, 4096, 512)
+    assert large.rows * large.k * large.batch <= 1 << 30
+    assert standing_for(4096, 1 << 25, 1 << 10).rows == 16
+
+
+def test_times_of_every_type_and_shape() -> None:
+    rows = normal(5, 256)
+    samples = {
+        (ProductShape(16, 256, 2), Type("Q4_K")): quantize(rows, "Q4_K"),
+        (ProductShape(128, 256, 1), Type("IQ4_KS")): quantize(rows, "IQ4_KS"),
+        (ProductShape(128, 256, 1), Type("Q4_K_R4")): quantize(rows, "Q4_K"),
+        (ProductShape(128, 256, 1), Type("F16")): quantize(rows, "F16"),
+    }
+    told = 0
+
+    def count() -> None:
+        nonlocal told
+        told += 1
+
+    times = seconds_per_weight(samples, 1 << 16, count)
+    assert times.keys() == samples.keys()
+    assert all(0 < t < 1 for t in times.values())
+    assert told == len(samples)
+    steps = np.log(list(times.values())) / 0.02
+    assert np.allclose(steps, np.rint(steps))
+
+
+# ---- recipes ---------------------------------------------------------------------------------------------------------
+
+Q4, Q5 = Type("Q4_K"), Type("Q5_K")
+
+
+def test_layers_share_lines() -> None:
+    names = [f"blk.{i}.ffn_up.weight" for i in range(12)] + [f"blk.{i}.q.weight" for i in range(12)] + ["output.weight"]
+    chosen = dict.fromkeys(names, Q4) | {"blk.3.q.weight": Q5, "blk.11.q.weight": Q5}
+    assert recipe_lines(chosen, names) == [
+        r"^blk\.\d+\.ffn_up\.weight$=Q4_K",
+        r"^blk\.(?:0|1|2|4|5|6|7|8|9|10)\.q\.weight$=Q4_K",
+        r"^blk\.(?:3|11)\.q\.weight$=Q5_K",
+        r"^output\.weight$=Q4_K",
+    ]
+    assert recipe_lines({"w1": Q4, "w2": Q4}, ["w1", "w2", "w3"]) == ["^w(?:1|2)$=Q4_K"]
+
+
+NAMES = st.lists(st.text("ab12.=, #$\\(é\u2028٣", min_size=1, max_size=6), min_size=1, max_size=8, unique=True)
+
+
+@given(NAMES, st.data())
+def test_recipes_give_what_was_chosen(names: list[str], data: st.DataObject) -> None:
+    chosen = {n: t for n in names if (t := data.draw(st.sampled_from([Q4, Q5, None]))) is not None}
+    text = "\n".join(recipe_lines(chosen, names))
+    assert text.isascii()
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "recipe"
+        path.write_text(text)
+        rules = read_recipe(path)
+    for name in names:
+        rule = first_match(rules, name)
+        assert (None if rule is None else rule.type) is chosen.get(name), (name, text)
+
+
+# ---- sizes of files --------------------------------------------------------------------------------------------------
+
+
+def test_the_size_of_a_file_is_known_beforehand(tmp_path: Path) -> None:
+    tensors = {"a": normal(3, 5), "b": quantize(normal(4, 256), "IQ2_KS"), "c": np.arange(3, dtype=np.int32)}
+    for metadata in ({}, {"general.alignment": np.uint32(256), "x": "text"}):
+        save_gguf(tmp_path / "f.gguf", tensors, metadata)
+        assert file_bytes(tensors, metadata)[0] == (tmp_path / "f.gguf").stat().st_size
+    assert file_bytes(tensors, metadata)[1] == 256
