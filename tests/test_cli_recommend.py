@@ -64,7 +64,9 @@ def run(*arguments: object, command: str = "recommend", status: int = 0) -> str:
 
 
 def told(*arguments: object) -> dict[str, Any]:
-    document: dict[str, Any] = json.loads(run(*arguments, "--json"))
+    result = CliRunner().invoke(app, ["recommend", *(str(a) for a in arguments), "--json"])
+    assert result.exit_code == 0, result.output
+    document: dict[str, Any] = json.loads(result.stdout)
     return document
 
 
@@ -178,7 +180,7 @@ def test_what_is_out_of_reach(model: Path, tmp_path: Path) -> None:
     assert not out.exists()
 
 
-def test_an_importance_matrix_moves_bits(model: Path, tmp_path: Path) -> None:
+def test_errors_are_weighted_by_importance(model: Path, tmp_path: Path) -> None:
     importance = np.zeros((1, 512), np.float32)
     importance[:, :256] = 1
     name = "blk.0.attn_q.weight"
@@ -187,15 +189,18 @@ def test_an_importance_matrix_moves_bits(model: Path, tmp_path: Path) -> None:
         {f"{name}.in_sum2": importance, f"{name}.counts": np.ones((1, 1), np.float32)},
     )
     arguments = (model, "--budget", "20bpw", "--types", "IQ2_KS", "--rows", 100)
-    result = CliRunner().invoke(
-        app, ["recommend", *map(str, arguments), "--json", "--imatrix", str(tmp_path / "i.gguf")]
-    )
-    errors = {t["name"]: t["error"] for t in json.loads(result.stdout)["tensors"]}
+    errors = {t["name"]: t["error"] for t in told(*arguments, "--imatrix", tmp_path / "i.gguf")["tensors"]}
     floats = TENSORS[name].astype(np.float64)
     made = iqkcpu.quantize(TENSORS[name], "IQ2_KS", importance[0]).dequantize()
     expected = np.square(made - floats)[:, :256].sum() / np.square(floats)[:, :256].sum()
     assert errors[name] == pytest.approx(expected)
-    assert "no importance matrix for 5 tensors of 6" in result.stderr
+    assert "no importance matrix for 5 tensors of 6" in run(*arguments, "--imatrix", tmp_path / "i.gguf")
+
+
+def test_types_that_are_poor_without_importance(model: Path) -> None:
+    warning = "no importance matrix for 5 tensors: IQ2_KS gives poor weights without"
+    assert warning in run(model, "--budget", "20bpw", "--types", "IQ2_KS")
+    assert "Warning" not in run(model, "--budget", "20bpw", "--types", "Q8_0")
 
 
 def test_the_table_and_the_plot(model: Path, tmp_path: Path) -> None:

@@ -1,16 +1,23 @@
 """Does the solver find the best of all choices, and tell when there is none?"""
 
+import ctypes
 import itertools
 import math
+import os
+import signal
+import threading
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
+import scipy.optimize
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from iqkcpu.recommend.solver import QUANTITIES, Choice, InfeasibleError, Limits, Quantity, solve, total_of
 
 Items = list[list[Choice]]
+ALIKE: Items = [[Choice(3, 0.0, 0.0), Choice(1, 1.0, 0.0)]] * 5
 
 # Few different numbers, so that sums are often equal, and numbers as measurements have them.
 PARTS = st.one_of(st.sampled_from([0.0, 0.1, 0.2, 0.3, 1.0]), st.floats(1e-9, 1.0))
@@ -120,6 +127,36 @@ def test_nothing_to_choose() -> None:
         solve([], Limits(size=-1), ["error"])
 
 
-def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    solve([[Choice(3, 0.0, 0.0), Choice(1, 1.0, 0.0)]] * 5, Limits(size=9), ["error"])
-    assert capfd.readouterr() == ("", "")
+def test_the_solver_prints_nothing(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    real = scipy.optimize.milp
+
+    def noisy(**program: Any) -> Any:
+        ctypes.CDLL(None).puts(b"noise of the C library")
+        return real(**program)
+
+    monkeypatch.setattr(scipy.optimize, "milp", noisy)
+    assert solve(ALIKE, Limits(size=9), ["error"]).total.size == 9
+    print("ours")
+    assert capfd.readouterr() == ("ours\n", "")
+
+
+def test_an_interrupt_does_not_wait_for_the_solver(monkeypatch: pytest.MonkeyPatch) -> None:
+    interrupted = threading.Event()
+
+    def endless(**program: Any) -> None:
+        os.kill(os.getpid(), signal.SIGINT)
+        interrupted.wait()
+
+    monkeypatch.setattr(scipy.optimize, "milp", endless)
+    with pytest.raises(KeyboardInterrupt):
+        solve(ALIKE, Limits(size=9), ["error"])
+    interrupted.set()
+
+
+def test_a_failure_of_the_solver_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def failing(**program: Any) -> None:
+        raise MemoryError("too large")
+
+    monkeypatch.setattr(scipy.optimize, "milp", failing)
+    with pytest.raises(MemoryError, match="too large"):
+        solve(ALIKE, Limits(size=9), ["error"])

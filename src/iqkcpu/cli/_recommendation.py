@@ -89,10 +89,9 @@ class Recommendation:
         proof = "no choice is better"
         if self.gap:
             proof = f"not proved to be the best, which is better by at most {100 * self.gap:.2g} %"
-        typer.echo(
-            f"recommended: {self.best.nbytes} bytes of tensors ({size_text(self.best.nbytes)}), {self.best.bpw:.4g} bits "
-            f"per weight, error {self.best.error:.4g}, {1e3 * self.best.seconds:.4g} ms: {proof}"
-        )
+        bpw, size, error, ms = _figures(*_totals(self.best).values())
+        size = f"{self.best.nbytes} bytes of tensors ({size})"
+        typer.echo(f"recommended: {size}, {bpw} bits per weight, error {error}, {ms} ms: {proof}")
 
 
 def out_of_reach(task: Task, reachable: Limits) -> str:

@@ -6,7 +6,7 @@ import importlib.util
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, Any
@@ -26,7 +26,7 @@ from iqkcpu.recommend.budget import Budget, parse_budget
 from iqkcpu.recommend.measure import Item, Model, count_steps, measure, products_of
 from iqkcpu.recommend.plot import FORMATS, draw_front
 from iqkcpu.recommend.solver import InfeasibleError
-from iqkcpu.recommend.task import Layout, Task
+from iqkcpu.recommend.task import Layout, Recipe, Task
 
 from ._files import check_output, failures
 from ._machine import choose, count, last_level_cache
@@ -44,9 +44,7 @@ def recommend(
         str | None,
         typer.Option(metavar="SIZE", help="The most that the file may take: 12GiB, 8GB, 500MiB; or 4.5bpw of tensors."),
     ] = None,
-    max_error: Annotated[
-        float | None, typer.Option(metavar="E", help="The largest error: see above; such as 0.005.")
-    ] = None,
+    max_error: Annotated[float | None, typer.Option(metavar="E", help="The largest error, such as 0.005.")] = None,
     batch: Annotated[int, typer.Option(min=1, help="Tokens in a pass of the model, for the times.")] = 1,
     type_names: Annotated[
         str | None,
@@ -100,6 +98,7 @@ def recommend(
             best, gap = task.best()
         except InfeasibleError as error:
             raise ValueError(out_of_reach(task, error.reachable)) from None
+        _warn(task, best, importance)
         uniform = {t.name: task.recipe(of) for t, of in fitted.items()}
         found = Recommendation(task, best, gap, uniform, source.name, setting, batch)
         picture = None if plot is None else _drawn(found, _format(plot))
@@ -218,6 +217,21 @@ def _importance(path: Path | None, items: Sequence[Item]) -> dict[str, NDArray[n
     if without:
         typer.echo(f"Warning: no importance matrix for {count(without, 'tensor')} of {len(items)}", err=True)
     return importance
+
+
+def _warn(task: Task, best: Recipe, importance: Mapping[str, object]) -> None:
+    """Say which types were chosen that are poor without an importance matrix, for tensors that have none."""
+    poor = [
+        t
+        for item, t in zip(task.items, best.types, strict=True)
+        if t.needs_imatrix and t is not item.info.type and item.info.name not in importance
+    ]
+    if poor:
+        names = ", ".join(sorted({t.name for t in poor}))
+        typer.echo(
+            f"Warning: no importance matrix for {count(len(poor), 'tensor')}: {names} gives poor weights without",
+            err=True,
+        )
 
 
 def _drawn(found: Recommendation, format: str) -> bytes:
