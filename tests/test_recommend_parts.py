@@ -1,5 +1,6 @@
 """Do the parts of `iqkcpu recommend` do their jobs: sizes, samples, errors, times, rules?"""
 
+import itertools
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -14,10 +15,11 @@ from iqkcpu.gguf.writer import file_bytes
 from iqkcpu.recipes import first_match, read_recipe
 from iqkcpu.recommend.budget import parse_budget
 from iqkcpu.recommend.errors import quantize_sample, relative_error
-from iqkcpu.recommend.measure import products_of
+from iqkcpu.recommend.measure import Item, Measured, products_of
 from iqkcpu.recommend.rules import recipe_lines
 from iqkcpu.recommend.sampling import sample_rows
 from iqkcpu.recommend.speed import ProductShape, seconds_per_weight
+from iqkcpu.recommend.task import Layout, Task
 
 RANDOM = np.random.default_rng(11)
 
@@ -90,6 +92,16 @@ def test_samples_are_rows_of_the_tensor(of: str) -> None:
     assert all(low - 1 <= place < high for place, low, high in zip(places, bounds, bounds[1:], strict=False))
     again = sample_rows(tensor, 5, np.random.default_rng(0))
     assert np.array_equal(again.rows, some.rows)
+
+
+def test_only_sampled_rows_are_decoded(monkeypatch: pytest.MonkeyPatch) -> None:
+    tensor = quantize(FLOATS, "BF16")
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("the whole tensor is decoded")
+
+    monkeypatch.setattr(QuantTensor, "dequantize", refuse)
+    assert sample_rows(tensor, 5, np.random.default_rng(0)).rows.shape == (5, 256)
 
 
 def test_the_place_of_what_is_not_finite() -> None:
@@ -187,6 +199,61 @@ def test_times_of_every_type_and_shape() -> None:
     assert told == len(samples)
     steps = np.log(list(times.values())) / 0.02
     assert np.allclose(steps, np.rint(steps))
+
+
+# ---- choices for a model ---------------------------------------------------------------------------------------------
+
+
+def task(budget: str | None, max_error: float | None) -> Task:
+    """Two tensors of 256 and 768 weights, one of 10 bytes that stays, and a head of 90 bytes."""
+    infos = {"a": info("a", 1, 256), "b": info("b", 3, 256), "c": TensorInfo("c", 24, (10,), 0, 10)}
+    items = [Item(infos[name], (Type("Q8_0"), Type("Q4_K"), Type("IQ2_KS")), 1, 1) for name in "ab"]
+    measured = [
+        {t: Measured(error, seconds) for t, error, seconds in zip(item.types, errors, (3.0, 2.0, 1.0), strict=True)}
+        for item, errors in zip(items, ((0.0, 0.5, 0.75), (0.125, 0.25, 1.0)), strict=True)
+    ]
+    parsed = None if budget is None else parse_budget(budget)
+    return Task(Layout(infos, 100, 10, 32), items, measured, parsed, max_error)
+
+
+def test_what_a_recipe_means() -> None:
+    t = task("1GB", None)
+    recipe = t.recipe((Type("Q4_K"), Type("IQ2_KS")))
+    assert recipe.nbytes == 10 + 144 + 3 * 72
+    assert recipe.bpw == 8 * recipe.nbytes / (1024 + 10)
+    assert recipe.error == 0.25 * 0.5 + 0.75 * 1.0
+    assert recipe.seconds == 3.0
+
+
+def test_a_limit_of_bytes_counts_head_and_padding() -> None:
+    # Padded to 32: 160 and 224 bytes.
+    small = (Type("Q4_K"), Type("IQ2_KS"))
+    assert task("484B", None).fits(task("484B", None).recipe(small))
+    assert not task("483B", None).fits(task("483B", None).recipe(small))
+    # Of tensors alone: 10 + 144 + 216 bytes.
+    bpw = 8 * 370 / 1034
+    assert task(f"{bpw + 1e-6:.9f}bpw", None).fits(task("9bpw", None).recipe(small))
+    assert not task(f"{bpw - 1e-6:.9f}bpw", None).fits(task("9bpw", None).recipe(small))
+
+
+def test_the_best() -> None:
+    best, gap = task("1GB", None).best()
+    assert (best.types, best.error, gap) == ((Type("Q8_0"), Type("Q8_0")), 0.75 * 0.125, 0)
+    best, _ = task(None, 0.375).best()
+    assert best.types == (Type("IQ2_KS"), Type("Q4_K"))  # 0.1875 + 0.1875
+    assert task(None, 0.375).fits(best)
+
+
+def test_the_front_is_nowhere_worse_than_one_type() -> None:
+    t = task("1GB", None)
+    uniform = [t.recipe((of, of)) for of in t.items[0].types]
+    front = t.front(uniform)
+    sizes, errors = [r.nbytes for r in front], [r.error for r in front]
+    assert sizes == sorted(sizes)
+    assert all(b <= a * 1.002 for a, b in itertools.pairwise(errors))
+    assert errors[-1] == min(errors) == 0.75 * 0.125
+    for one in uniform:
+        assert min(r.error for r in front if r.nbytes <= one.nbytes) <= one.error * 1.002
 
 
 # ---- recipes ---------------------------------------------------------------------------------------------------------

@@ -89,18 +89,17 @@ def solve(
     found = knapsack.minimise(objectives[0], limits, seconds, gap)
     if found is None:
         raise InfeasibleError(_reachable(knapsack, limits, seconds))
-    best = found.total
     for before, quantity in pairwise(objectives):
         if found.gap:
             break  # what is not proved to be the smallest is no bound
-        limits = _with(limits, before, getattr(best, before))
+        limits = _with(limits, before, getattr(found.total, before))
         try:
             better = knapsack.minimise(quantity, limits, _TIE_SECONDS)
         except TimeoutError:
             break
         if better is None or better.gap:
             break
-        found, best = better, better.total
+        found = better
     return found
 
 
