@@ -73,7 +73,7 @@ def draw_front(
     legend = axes.legend(loc="upper right", labelspacing=0.9)
     for handle in legend.legend_handles:
         if isinstance(handle, PathCollection):
-            handle.set(facecolor="0.7", sizes=[60])
+            handle.set(array=None, facecolor="0.8", sizes=[60])
     if timed:
         tokens = "1 token" if batch == 1 else f"{batch} tokens"
         bar = figure.colorbar(best, ax=axes, label=f"products in a pass of {tokens}, ms")
@@ -115,10 +115,9 @@ def _label(
                 arrowprops={"arrowstyle": "-", "color": "0.6", "linewidth": 0.5, "shrinkA": 0, "shrinkB": 3},
                 zorder=4,
             )
-            box = note.get_window_extent(renderer) if note.arrow_patch is None else note.get_tightbbox(renderer)
             text = _text_box(note, renderer)
             met = sum(text.overlaps(other) for other in taken) + sum(text.contains(*dot) for dot in dots)
-            met += not (axes.bbox.x0 <= box.x0 and box.x1 <= axes.bbox.x1)
+            met += not (axes.bbox.x0 <= text.x0 and text.x1 <= axes.bbox.x1)
             if best is None or met < best[0]:
                 if best is not None:
                     best[1].remove()
