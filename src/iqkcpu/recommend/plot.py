@@ -134,4 +134,5 @@ def _text_box(note: Any, renderer: Any) -> Any:
     """The box of a label alone, without its line."""
     from matplotlib.text import Text
 
+    note.update_positions(renderer)
     return Text.get_window_extent(note, renderer).expanded(1.04, 1.1)
