@@ -1,6 +1,7 @@
 """Do the parts of `iqkcpu recommend` do their jobs: sizes, samples, errors, times, rules?"""
 
 import itertools
+import re
 import tempfile
 from pathlib import Path
 from typing import Any
@@ -10,16 +11,18 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from iqkcpu import Metadata, QuantTensor, TensorInfo, Type, quantize, save_gguf
-from iqkcpu.gguf.writer import file_bytes
-from iqkcpu.recipes import first_match, read_recipe
+from iqkcpu import Metadata, QuantTensor, TensorInfo, Type, open_gguf, quantize, save_gguf
+from iqkcpu.quantize_model import Quantization, Watcher
+from iqkcpu.recipes import Rule, first_match, parse_rules, read_recipe
 from iqkcpu.recommend.budget import parse_budget
 from iqkcpu.recommend.errors import quantize_sample, relative_error
 from iqkcpu.recommend.measure import Item, Measured, products_of
+from iqkcpu.recommend.output import OutputFile
 from iqkcpu.recommend.rules import recipe_lines
 from iqkcpu.recommend.sampling import sample_rows
 from iqkcpu.recommend.speed import ProductShape, seconds_per_weight
-from iqkcpu.recommend.task import Layout, Task
+from iqkcpu.recommend.task import Task
+from iqkcpu.steps import plan_steps
 
 RANDOM = np.random.default_rng(11)
 
@@ -205,7 +208,7 @@ def test_times_of_every_type_and_shape() -> None:
 
 
 def task(budget: str | None, max_error: float | None) -> Task:
-    """Two tensors of 256 and 768 weights, one of 10 bytes that stays, and a head of 90 bytes."""
+    """Two tensors of 256 and 768 weights, one of 10 bytes that stays, and 90 bytes besides."""
     infos = {"a": info("a", 1, 256), "b": info("b", 3, 256), "c": TensorInfo("c", 24, (10,), 0, 10)}
     items = [Item(infos[name], (Type("Q8_0"), Type("Q4_K"), Type("IQ2_KS")), 1, 1) for name in "ab"]
     measured = [
@@ -213,7 +216,7 @@ def task(budget: str | None, max_error: float | None) -> Task:
         for item, errors in zip(items, ((0.0, 0.5, 0.75), (0.125, 0.25, 1.0)), strict=True)
     ]
     parsed = None if budget is None else parse_budget(budget)
-    return Task(Layout(infos, 100, 10, 32), items, measured, parsed, max_error)
+    return Task(OutputFile(infos, 10, 100, 32), items, measured, parsed, max_error)
 
 
 def test_what_a_recipe_means() -> None:
@@ -225,11 +228,11 @@ def test_what_a_recipe_means() -> None:
     assert recipe.seconds == 3.0
 
 
-def test_a_limit_of_bytes_counts_head_and_padding() -> None:
-    # Padded to 32: 160 and 224 bytes.
+def test_a_limit_of_bytes_counts_head_records_and_padding() -> None:
+    # Padded to 32: 160 and 224 bytes; the head has 100 and two records of 115.
     small = (Type("Q4_K"), Type("IQ2_KS"))
-    assert task("484B", None).fits(task("484B", None).recipe(small))
-    assert not task("483B", None).fits(task("483B", None).recipe(small))
+    assert task("736B", None).fits(task("736B", None).recipe(small))
+    assert not task("735B", None).fits(task("735B", None).recipe(small))
     # Of tensors alone: 10 + 144 + 216 bytes.
     bpw = 8 * 370 / 1034
     assert task(f"{bpw + 1e-6:.9f}bpw", None).fits(task("9bpw", None).recipe(small))
@@ -265,15 +268,25 @@ def test_layers_share_lines() -> None:
     names = [f"blk.{i}.ffn_up.weight" for i in range(12)] + [f"blk.{i}.q.weight" for i in range(12)] + ["output.weight"]
     chosen = dict.fromkeys(names, Q4) | {"blk.3.q.weight": Q5, "blk.11.q.weight": Q5}
     assert recipe_lines(chosen, names) == [
-        r"^blk\.\d+\.ffn_up\.weight$=Q4_K",
-        r"^blk\.(?:0|1|2|4|5|6|7|8|9|10)\.q\.weight$=Q4_K",
-        r"^blk\.(?:3|11)\.q\.weight$=Q5_K",
-        r"^output\.weight$=Q4_K",
+        r"^blk\.\d+\.ffn_up\.weight\Z=Q4_K",
+        r"^blk\.(?:0|1|2|4|5|6|7|8|9|10)\.q\.weight\Z=Q4_K",
+        r"^blk\.(?:3|11)\.q\.weight\Z=Q5_K",
+        r"^output\.weight\Z=Q4_K",
     ]
-    assert recipe_lines({"w1": Q4, "w2": Q4}, ["w1", "w2", "w3"]) == ["^w(?:1|2)$=Q4_K"]
+    assert recipe_lines({"w1": Q4, "w2": Q4}, ["w1", "w2", "w3"]) == [r"^w(?:1|2)\Z=Q4_K"]
 
 
-NAMES = st.lists(st.text("ab12.=, #$\\(é\u2028٣", min_size=1, max_size=6), min_size=1, max_size=8, unique=True)
+@pytest.mark.parametrize(
+    "names", [["w1", "w*"], ["w*", "w1", "w2"], ["w", "w\n"], ["w1", "w1\n"], ["w1", "w2", "w2\n"]]
+)
+def test_names_that_look_alike(names: list[str]) -> None:
+    for chosen in (dict.fromkeys(names, Q4), dict.fromkeys(names, Q4) | {names[-1]: Q5}, {names[0]: Q4}):
+        rules = parse_rules(",".join(recipe_lines(chosen, names)))
+        found = {name: rule.type for name in names if (rule := first_match(rules, name)) is not None}
+        assert found == chosen
+
+
+NAMES = st.lists(st.text("ab12.*=, #$\\(\né\u2028٣", min_size=1, max_size=6), min_size=1, max_size=8, unique=True)
 
 
 @given(NAMES, st.data())
@@ -293,9 +306,19 @@ def test_recipes_give_what_was_chosen(names: list[str], data: st.DataObject) -> 
 # ---- sizes of files --------------------------------------------------------------------------------------------------
 
 
-def test_the_size_of_a_file_is_known_beforehand(tmp_path: Path) -> None:
-    tensors = {"a": normal(3, 5), "b": quantize(normal(4, 256), "IQ2_KS"), "c": np.arange(3, dtype=np.int32)}
-    for metadata in ({}, {"general.alignment": np.uint32(256), "x": "text"}):
-        save_gguf(tmp_path / "f.gguf", tensors, metadata)
-        assert file_bytes(tensors, metadata)[0] == (tmp_path / "f.gguf").stat().st_size
-    assert file_bytes(tensors, metadata)[1] == 256
+@pytest.mark.parametrize("alignment", [1, 32, 256])
+@pytest.mark.parametrize("targets", [("Q8_0", "IQ2_KS"), ("F32", "IQ2_KS"), ("Q8_0", "F16"), ("Q4_K", "Q4_K_R4")])
+def test_the_size_of_a_file_is_known_beforehand(tmp_path: Path, alignment: int, targets: tuple[str, str]) -> None:
+    tensors = {"first": normal(4, 256), "é": normal(8, 256).astype(np.float16), "ids": np.arange(3, dtype=np.int32)}
+    save_gguf(tmp_path / "in.gguf", tensors, {"general.alignment": np.uint32(alignment), "general.file_type": 1})
+    model = open_gguf(tmp_path / "in.gguf")
+    wanted = dict(zip(tensors, map(Type, targets), strict=False))
+    file = OutputFile.of_model(model.metadata, model.infos, list(wanted))
+    shares = sum(file.share(model.infos[name], t) for name, t in wanted.items())
+    rules = [Rule(re.compile(name), t) for name, t in wanted.items()]
+    out = tmp_path / "out.gguf"
+    Quantization(model, plan_steps(model.infos.values(), rules, None), {}, [], Watcher()).write(out)
+    size = out.stat().st_size
+    assert file.size(shares) == size
+    assert file.room(size) >= shares > file.room(size - 1)
+    assert file.kept == 12

@@ -84,3 +84,7 @@ def test_every_header_of_a_format_is_in_the_table() -> None:
 
 def test_the_table_of_the_readme() -> None:
     run_tool("readme_table.py")
+
+
+def test_the_version_of_the_quantizers_is_raised_with_their_bytes() -> None:
+    run_tool("quantizer_digests.py")

@@ -17,6 +17,9 @@ from ._runtime import thread_count
 from ._tensor import QuantTensor
 from ._types import Type, can_quantize, fallback, tensor_bytes, types
 
+QUANTIZER_VERSION = 1
+"""Raised when a quantizer gives other bytes than before: files record it, so that none of theirs are reused then."""
+
 
 def quantize(
     a: ArrayLike,
@@ -75,7 +78,7 @@ def quantize(
                 chunk = contiguous_float32(part)
                 _core.quantize(type.id, chunk, stop - start, k, columns, raw[expert][start:stop], count)
             except ValueError:
-                _refuse_non_finite(part, (*expert, start, 0))
+                refuse_non_finite(part, (*expert, start, 0))
                 raise
             done += stop - start
             start = stop
@@ -105,7 +108,7 @@ def _checked_imatrix(imatrix: ArrayLike, shape: tuple[int, ...]) -> NDArray[np.f
     return importance
 
 
-def _refuse_non_finite(part: NDArray[Any], origin: tuple[int, ...]) -> None:
+def refuse_non_finite(part: NDArray[Any], origin: tuple[int, ...]) -> None:
     """Raise ValueError with the position of the first NaN or infinity of a chunk of rows, if there is one."""
     bad = np.argwhere(~np.isfinite(contiguous_float32(part)))
     if len(bad):

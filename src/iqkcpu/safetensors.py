@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from ._safetensors_index import check_index, model_file, read_index
 from ._tensor import QuantTensor
 from .gguf import Metadata, TensorInfo
 from .gguf._kinds import ARRAYS
@@ -30,20 +31,28 @@ class SafetensorsModel(Mapping[str, Tensor]):
     BF16 comes as `QuantTensor`, all else as read-only arrays over the mapped files.
 
     Args:
-        path: a file; any shard, "name-00002-of-00005.safetensors", whose others lie beside it.
+        path: a file; any shard, "name-00002-of-00005.safetensors", whose others lie beside it; an index,
+            "model.safetensors.index.json", or the directory that has it.
 
     Raises:
         OSError: a file cannot be read.
-        ValueError: a file is damaged, a shard is missing, or a tensor has a type that GGUF files do not have.
+        ValueError: a file is damaged, a shard is missing, the index and the shards do not agree, or a tensor has a type
+            that GGUF files do not have.
     """
 
     def __init__(self, path: Path) -> None:
-        self.paths: tuple[Path, ...] = _shards(path)
-        self.metadata = Metadata({"general.name": path.stem})
+        named = path.absolute().parent.name if path.suffix == ".json" else path.stem
+        if path.is_dir():
+            named, path = path.absolute().name, model_file(path)
+        index = read_index(path) if path.suffix == ".json" else None
+        shards = _shards(path) if index is None else tuple(sorted(set(index.values())))
+        self.paths: tuple[Path, ...] = shards if index is None else (*shards, path)
+        """The files; the index, if there is one, is the last."""
+        self.metadata = Metadata({"general.name": named})
         self.infos: dict[str, TensorInfo] = {}
         """As those of a GGUF file; a scalar has one axis."""
         self._maps: list[mmap.mmap] = []
-        for number, file in enumerate(self.paths):
+        for number, file in enumerate(shards):
             with file.open("rb") as opened:
                 if file.stat().st_size < 8:
                     raise ValueError(f"{file}: too short for a safetensors file")
@@ -52,6 +61,8 @@ class SafetensorsModel(Mapping[str, Tensor]):
                 if info.name in self.infos:
                     raise ValueError(f"{file}: the tensor {info.name!r} is in another shard too")
                 self.infos[info.name] = info
+        if index is not None:
+            check_index(path, index, ((name, shards[info.shard]) for name, info in self.infos.items()))
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a tensor over the mapped file."""

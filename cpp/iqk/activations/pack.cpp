@@ -17,12 +17,27 @@ int sum_of_eight(const int8_t* codes) {
   return static_cast<int>(x * 0x0001000100010001 >> 48) - 8 * 128;
 }
 
-// Scale times sum of group g of a unit.
-float group_sum(const int8_t* codes, const float* scales, int g, int groups) {
+// First values of 16 dword lanes: -bias times the sums of their codes in `slots` runs of 64 bytes.
+void lane_starts(const uint8_t* codes, int slots, int bias, int32_t* starts) {
+  uint32_t lanes[16] = {};
+  for (int s = 0; s < slots; ++s) {
+    uint32_t x[16];
+    std::memcpy(x, codes + 64 * s, sizeof x);
+    for (int i = 0; i < 16; ++i) {  // bytes plus 128, added in pairs
+      const uint32_t y = x[i] ^ 0x80808080;
+      lanes[i] += (y & 0x00ff00ff) + (y >> 8 & 0x00ff00ff);
+    }
+  }
+  for (int i = 0; i < 16; ++i)
+    starts[i] = -bias * (static_cast<int32_t>((lanes[i] & 0xffff) + (lanes[i] >> 16)) - slots * 4 * 128);
+}
+
+// Sum of group g of a unit.
+int group_sum(const int8_t* codes, int g, int groups) {
   const int size = 256 / groups;
   int sum = 0;
   for (int i = g * size; i < (g + 1) * size; i += 8) sum += sum_of_eight(codes + i);
-  return scales[g * 8 / groups] * static_cast<float>(sum);
+  return sum;
 }
 
 }  // namespace
@@ -33,14 +48,21 @@ void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit,
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
     for (int i = 0; i < 64; ++i) copy_dword(to + 4 * i, codes + 4 * order.gemv[i]);
-    float numbers[2 * 16 + 4 * 16];
+    float lanes[4 * 16], numbers[2 * 16];
+    for (int i = 0; i < order.lanes; ++i) lanes[i] = scales[order.lane_scale[i] * 8 / order.scales];
     for (int g = 0; g < order.scales; ++g) {
       numbers[g] = scales[g * 8 / order.scales];
-      if (order.terms) numbers[order.scales + g] = group_sum(codes, scales, g, order.scales);
+      if (order.terms)
+        numbers[order.scales + g] = numbers[g] * static_cast<float>(group_sum(codes, g, order.scales));
     }
-    float* lanes = numbers + order.scales * (order.terms ? 2 : 1);
-    for (int i = 0; i < order.lanes; ++i) lanes[i] = scales[order.lane_scale[i] * 8 / order.scales];
-    std::memcpy(to + 256, numbers, static_cast<size_t>(order.gemv_unit() - 256));
+    const size_t lane_bytes = static_cast<size_t>(order.lanes) * 4;
+    std::memcpy(to + 256, lanes, lane_bytes);
+    std::memcpy(to + order.gemv_scales(), numbers, static_cast<size_t>(order.scales * (order.terms ? 8 : 4)));
+    if (!order.starts) continue;
+    int32_t starts[4 * 16];
+    for (int i = 0; i < order.lanes; i += 16)
+      lane_starts(to + 256 / order.lanes * i, 64 / order.lanes, order.start_bias, starts + i);
+    std::memcpy(to + 256 + lane_bytes, starts, lane_bytes);
   }
 }
 
@@ -56,10 +78,15 @@ void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit
       copy_dword(to + (line * columns + c) * 4, codes + 4 * order.panel[line]);
     }
     for (int g = 0; g < groups; ++g) {
-      std::memcpy(numbers + 4 * (g * columns + c), scales + g * 8 / groups, 4);
-      if (!order.terms) continue;
-      const float sum = group_sum(codes, scales, g, groups);
-      std::memcpy(numbers + 4 * ((groups + g) * columns + c), &sum, 4);
+      const float scale = scales[g * 8 / groups];
+      const int sum = group_sum(codes, g, groups), start = kPanelStart - order.panel_bias * sum;
+      const float scaled = scale * static_cast<float>(sum);
+      const auto put = [&](int kind, const void* x) {
+        std::memcpy(numbers + 4 * ((kind * groups + g) * columns + c), x, 4);
+      };
+      put(0, &scale);
+      put(1, &start);
+      if (order.panel_terms) put(2, &scaled);
     }
   }
 }

@@ -10,18 +10,24 @@ namespace iqk {
 namespace {
 
 constexpr int kPanelUnits = 2;            // of one tile of weights: 512 columns
-constexpr int kFloatPanelRows = 16;       // rows of a float panel tile
 constexpr int64_t kManyColumns = 32;      // from here on the product takes longer than the unpacking
 constexpr int64_t kMostSums = 1 << 14;    // floats, where the height of tiles is free
 constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of tiles is free
+constexpr int64_t kMostPanels = 4;        // of a tile: they share the activations in the second-level cache
 constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
 
-// How high tiles of rows are: fixed by the panel, or such that there are some for every thread many times
-// over, of about kTileBytes of weights.
+// How high tiles of rows are: one or several panels, or of about kTileBytes of weights, such that there are some for
+// every thread many times over.
 int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t columns) {
-  if (path == Path::kPanel) return p.isa->kernels->panel_rows;
-  if (path == Path::kFloatPanel) return kFloatPanelRows;
   const Weights& w = *p.weights[0];
+  if (path == Path::kPanel || path == Path::kFloatPanel) {
+    const int64_t rows = path == Path::kPanel ? p.isa->kernels->panel_rows : p.isa->kernels->float_rows;
+    const int64_t panels = (w.rows + rows - 1) / rows;
+    const int64_t by_threads = columns < kManyColumns ? 1
+                               : p.threads == 1       ? kMostPanels
+                                                      : panels * matrices / (16 * p.threads);
+    return std::max<int64_t>(1, std::min(kMostPanels, by_threads)) * rows;
+  }
   const int64_t rows = w.type->interleave, groups = w.rows / rows;
   const int64_t by_size = kTileBytes / std::max<int64_t>(1, walk_groups(w).group_bytes);
   const int64_t by_sums = kMostSums / (rows * columns);
@@ -100,7 +106,7 @@ class Driver {
 
   // Heights of tiles, tasks, and the memory that they take.
   void plan_rows() {
-    const int64_t panel_rows = std::max(p_.isa->kernels->panel_rows, kFloatPanelRows);
+    const int64_t panel_rows = std::max({1, p_.isa->kernels->panel_rows, p_.isa->kernels->float_rows});
     const int64_t matrices = static_cast<int64_t>(wave_.size());
     for (SharePlan& plan : s_.cut.shares) {
       plan.first_task = tasks_;
@@ -112,11 +118,8 @@ class Driver {
       height_ = std::max(height_, (plan.height + panel_rows - 1) / panel_rows * panel_rows);
       tasks_ += (w().rows + plan.height - 1) / plan.height * static_cast<int64_t>(plan.passes);
       if (plan.path == Path::kPanel) {
-        space_.codes = static_cast<size_t>(plan.height) * 4 * 64 * kPanelUnits;
-        space_.numbers = static_cast<size_t>(plan.height) * 16 * kPanelUnits;
-      } else if (plan.path == Path::kFloatPanel) {
-        // Its own sums, beside the results.
-        space_.numbers = std::max(space_.numbers, static_cast<size_t>(plan.height * columns));
+        space_.codes = static_cast<size_t>(panel_rows) * 4 * 64 * kPanelUnits;
+        space_.numbers = std::max(space_.numbers, static_cast<size_t>(panel_rows) * 16 * kPanelUnits);
       }
       space_.sums = std::max(space_.sums, static_cast<size_t>((plan.height * columns + 15) / 16 * 16));
     }
@@ -188,13 +191,13 @@ class Driver {
   int64_t multiply_float_panel(const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
                                const WorkerMemory& to) {
     const float* x = reinterpret_cast<const float*>(packed_ + s_.cut.tiles[pass.first_tile].offset);
+    const int64_t height = p_.isa->kernels->float_rows, stride = (rows + height - 1) / height * height;
     for (int m = 0; m < p_.matrices; ++m) {
       const GroupWalk walk = walk_from(m, matrix, row);
       p_.format().float_panel(
-          {walk.data, walk.group_bytes, rows, w().k, nullptr, 0, pass.valid, to.sums[m], kFloatPanelRows}, x,
-          to.scales[m]);
+          {walk.data, walk.group_bytes, rows, w().k, nullptr, 0, pass.valid, to.sums[m], stride}, x);
     }
-    return kFloatPanelRows;
+    return stride;
   }
 
   // Of many columns the panels of up and gate lie side by side: a tile of activations is in the first-level
@@ -203,33 +206,56 @@ class Driver {
   int64_t multiply_panel(const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
                          const WorkerMemory& to) {
     const int together = pass.valid < kManyColumns ? 1 : p_.matrices;
+    const int64_t height = p_.isa->kernels->panel_rows, stride = (rows + height - 1) / height * height;
     for (int m = 0; m < p_.matrices; m += together) {
       for (int i = m; i < m + together; ++i)
-        std::memset(to.sums[i], 0,
-                    static_cast<size_t>(pass.sums * p_.isa->kernels->panel_rows) * sizeof(float));
+        std::memset(to.sums[i], 0, static_cast<size_t>(pass.sums * stride) * sizeof(float));
       for (int64_t u = 0; u < units_of(w()); u += kPanelUnits)
-        add_units(pass, matrix, row, static_cast<int>(rows), u, m, m + together, to);
+        for (int64_t part = 0; part < rows; part += height) {
+          const bool last_part = part + height >= rows, last = last_part && u + kPanelUnits >= units_of(w());
+          for (int i = m; i < m + together; ++i)
+            fetch_units(i, matrix, last ? row + rows : last_part ? row : row + part + height,
+                        last ? 0 : last_part ? u + kPanelUnits : u);
+          add_units(pass, matrix, row + part, static_cast<int>(std::min(height, rows - part)), u, m,
+                    m + together, to, part, stride);
+        }
     }
-    return p_.isa->kernels->panel_rows;
+    return stride;
   }
 
-  // Adds the products of matrices [m, end) over units [u, u + kPanelUnits).
+  // Adds the products of one panel of matrices [m, end) over units [u, u + kPanelUnits) to the sums from row `at` on.
   void add_units(const Pass& pass, int64_t matrix, int64_t row, int rows, int64_t u, int m, int end,
-                 const WorkerMemory& to) {
+                 const WorkerMemory& to, int64_t at, int64_t stride) {
     const FormatKernels& f = p_.format();
     const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units_of(w()) - u));
     for (int i = m; i < end; ++i)
       f.unpack({walk_from(i, matrix, row), u, count, rows, to.codes[i], to.scales[i], to.terms[i]});
-    const int64_t height = p_.isa->kernels->panel_rows;
     const uint8_t* const packed = packed_;
     const ColumnTile* const last = s_.cut.tiles.data() + pass.end_tile;
-    int64_t at = 0;
     for (const ColumnTile* tile = s_.cut.tiles.data() + pass.first_tile; tile != last; ++tile) {
       const uint8_t* x = packed + tile->offset + u * f.order.panel_unit(tile->columns);
       const auto run = f.panel->run[tile->width];
-      for (int i = m; i < end; ++i) run({to.codes[i], to.scales[i], to.terms[i], x, count, to.sums[i] + at});
-      at += height * tile->columns;
+      const ColumnTile* const next = tile + 1 == last ? tile : tile + 1;
+      const uint8_t* next_x = packed + next->offset + u * f.order.panel_unit(next->columns);
+      const int64_t next_at = at + (next - tile) * stride * tile->columns;
+      for (int i = m; i < end; ++i)
+        run({to.codes[i], to.scales[i], to.terms[i], x, count, to.sums[i] + at, stride, next_x,
+             to.sums[i] + next_at});
+      at = next_at;
     }
+  }
+
+  // Asks for units [u, u + kPanelUnits) of a panel of rows: pieces too short for the hardware to foresee.
+  void fetch_units(int m, int64_t matrix, int64_t row, int64_t u) const {
+    if (row >= w().rows) return;
+    const Type& type = *w().type;
+    const GroupWalk walk = walk_from(m, matrix, row);
+    const int64_t unit = 256 / type.block_weights * type.block_bytes * type.interleave;
+    const int64_t end = std::min<int64_t>(walk.group_bytes, (u + kPanelUnits) * unit + type.header_bytes);
+    const int64_t rows = std::min<int64_t>(p_.isa->kernels->panel_rows, w().rows - row);
+    for (int64_t r = 0; r < rows; r += type.interleave)
+      for (int64_t at = u * unit; at < end; at += 64)
+        __builtin_prefetch(walk.data + r / type.interleave * walk.group_bytes + at);
   }
 
   // Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a

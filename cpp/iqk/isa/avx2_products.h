@@ -7,9 +7,12 @@
 namespace IQK_NS {
 
 constexpr int kSignedBias = 0;
+constexpr bool kIntegerStarts = false;
+constexpr int kRowsAtOnce = 1;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 4;
+constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
 
 IQK_INLINE Bytes signed_codes(Bytes x) { return x; }
@@ -74,8 +77,17 @@ struct PanelAcc {
   static constexpr int kFit = sums_in_words(Max);
   static constexpr bool kWords = kFit >= 4;  // else every product is widened at once
   Acc<Max> acc;
+  const uint8_t* start_at;  // the 16-bit sums leave no register for the first values
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { acc.start(); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    if constexpr (kWords) {
+      acc.start();
+      start_at = first;
+    } else {
+      acc.a = acc.b = load_dword256(first);
+    }
+  }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     FourBytes& four = *reinterpret_cast<FourBytes*>(activations);
@@ -110,10 +122,10 @@ struct PanelAcc {
     }
   }
   IQK_MEMBER Ints finish() {
-    if constexpr (kWords)
-      return acc.finish();
-    else
-      return {acc.a, acc.b};
+    if constexpr (!kWords) return {acc.a, acc.b};
+    const Ints sums = acc.finish();
+    const __m256i first = load_dword256(start_at);
+    return {_mm256_add_epi32(sums.a, first), _mm256_add_epi32(sums.b, first)};
   }
 };
 
@@ -128,7 +140,8 @@ struct PanelAcc<0> {
     const Bytes x = load(line);
     return {abs8(x), x};
   }
-  IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  IQK_MEMBER void start(const uint8_t* first) { a = b = load_dword256(first); }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     FourBytes& four = *reinterpret_cast<FourBytes*>(activations);

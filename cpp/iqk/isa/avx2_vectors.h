@@ -15,6 +15,7 @@ IQK_INLINE __m256i load256(const void* p) { return _mm256_loadu_si256(static_cas
 IQK_INLINE __m256i two_lanes(const void* p, const void* q) {
   return _mm256_inserti128_si256(_mm256_castsi128_si256(small_load(p).v), small_load(q).v, 1);
 }
+IQK_INLINE Bytes held(Bytes x) { return x; }
 IQK_INLINE Bytes load(const void* p) { return {load256(p), load256(static_cast<const uint8_t*>(p) + 32)}; }
 template <int K>
 IQK_INLINE Small lane(Bytes x) {
@@ -219,6 +220,7 @@ struct Ints {
   __m256i a, b;
 };
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
+IQK_INLINE Floats<16> as_floats(Ints x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 IQK_INLINE Floats<8> folded_to_float(Ints x) { return {_mm256_cvtepi32_ps(_mm256_add_epi32(x.a, x.b))}; }
 template <int N>
 IQK_INLINE Floats<N> fsplat(float x) {

@@ -15,10 +15,13 @@
 namespace IQK_NS {
 
 constexpr int kSignedBias = 128;
+constexpr bool kIntegerStarts = true;
+constexpr int kRowsAtOnce = 2;
 constexpr int kPanelVectors = 2;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
-constexpr int kFloatColumns = 6;
+constexpr int kFloatVectors = 2;
+constexpr int kFloatColumns = 8;
 
 // ---- Bytes -----------------------------------------------------------------------------------------------
 
@@ -27,6 +30,10 @@ struct Bytes {
 };
 IQK_INLINE __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
 IQK_INLINE Bytes load(const void* p) { return {_mm512_loadu_si512(p)}; }
+IQK_INLINE Bytes held(Bytes x) {
+  asm("" : "+v"(x.v));
+  return x;
+}
 template <int K>
 IQK_INLINE Small lane(Bytes x) {
   return {_mm512_extracti32x4_epi32(x.v, K)};
@@ -273,6 +280,7 @@ struct Ints {
   __m512i v;
 };
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm512_cvtepi32_ps(x.v)}; }
+IQK_INLINE Floats<16> as_floats(Ints x) { return {_mm512_castsi512_ps(x.v)}; }
 IQK_INLINE Floats<8> folded_to_float(Ints x) {
   return {
       _mm256_cvtepi32_ps(_mm256_add_epi32(_mm512_castsi512_si256(x.v), _mm512_extracti64x4_epi64(x.v, 1)))};
@@ -282,6 +290,7 @@ template <int Max>
 struct Acc {
   __m512i sum;
   IQK_MEMBER void start() { sum = _mm512_setzero_si512(); }
+  IQK_MEMBER void start(const uint8_t* first) { sum = load(first).v; }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
     sum = _mm512_dpbusd_epi32(sum, codes.v, activations.v);
@@ -294,13 +303,19 @@ struct PanelAcc {
   using Line = Bytes;
   __m512i sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { sum = _mm512_setzero_si512(); }
-  // Assembly, because GCC would broadcast the activations into a register: half as many instructions again.
+  IQK_MEMBER void start(const uint8_t* first) {
+    sum = four(first);
+  }
+  // A register for all vectors of the line: with the broadcast in the product, the loads would decide.
+  IQK_INLINE __m512i four(const uint8_t* p) {
+    int32_t x;
+    std::memcpy(&x, p, 4);
+    return _mm512_set1_epi32(x);
+  }
+  // Assembly, because GCC would copy sums.
   template <int N>
-  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-    asm("vpdpbusd %[act]%{1to16%}, %[line], %[sum]"
-        : [sum] "+v"(sum)
-        : [line] "v"(line.v), [act] "m"(*reinterpret_cast<const uint8_t(*)[4]>(activations)));
+  IQK_MEMBER void add(const Line& line, __m512i activations) {
+    asm("vpdpbusd %[act], %[line], %[sum]" : [sum] "+v"(sum) : [line] "v"(line.v), [act] "v"(activations));
   }
   IQK_MEMBER Ints finish() const { return {sum}; }
 };

@@ -7,9 +7,12 @@
 namespace IQK_NS {
 
 constexpr int kSignedBias = 128;
+constexpr bool kIntegerStarts = true;
+constexpr int kRowsAtOnce = 1;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
+constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
 
 IQK_INLINE Bytes signed_codes(Bytes x) { return x ^ splat(128); }
@@ -27,6 +30,11 @@ template <int Max>
 struct Acc {
   __m256i a, b;
   IQK_MEMBER void start() { a = b = _mm256_setzero_si256(); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    const Bytes x = load(first);
+    a = x.a;
+    b = x.b;
+  }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
     a = dot4(a, codes.a, activations.a);
@@ -40,13 +48,11 @@ struct PanelAcc {
   using Line = Bytes;
   Acc<Max> acc;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { acc.start(); }
+  IQK_MEMBER void start(const uint8_t* first) { acc.a = acc.b = load_dword256(first); }
+  IQK_INLINE __m256i four(const uint8_t* activations) { return load_dword256(activations); }
   template <int N>
-  IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
-    int32_t four;
-    std::memcpy(&four, activations, 4);
-    const __m256i x = _mm256_set1_epi32(four);
-    acc.template add<N>(line, {x, x});
+  IQK_MEMBER void add(const Line& line, __m256i activations) {
+    acc.template add<N>(line, {activations, activations});
   }
   IQK_MEMBER Ints finish() const { return acc.finish(); }
 };

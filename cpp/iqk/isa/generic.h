@@ -21,10 +21,13 @@ namespace IQK_NS {
 
 constexpr int kSignedBias =
     0;  // added to signed codes to make them operands of Acc: 128 where it takes unsigned
+constexpr bool kIntegerStarts = false;
+constexpr int kRowsAtOnce = 1;
 constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
 constexpr int kPanelColumns =
     4;  // columns of a full panel tile (at most; signed and float tiles have their own)
 constexpr int kSignedColumns = 4;
+constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 4;
 
 // ---- Bytes: 64 bytes -------------------------------------------------------------------------------------
@@ -39,6 +42,8 @@ IQK_INLINE Bytes each_byte(F f) {
   for (int i = 0; i < 64; ++i) r.at[i] = static_cast<uint8_t>(f(i));
   return r;
 }
+// A loaded vector that several products take: to be kept in a register, not loaded again by each.
+IQK_INLINE Bytes held(Bytes x) { return x; }
 IQK_INLINE Bytes load(const void* p) {
   Bytes r;
   std::memcpy(r.at, p, 64);
@@ -432,6 +437,12 @@ struct Ints {
 IQK_INLINE Floats<16> to_float(Ints x) {
   return each_float<16>([&](int i) { return static_cast<float>(x.at[i]); });
 }
+// The bits, taken for floats.
+IQK_INLINE Floats<16> as_floats(Ints x) {
+  Floats<16> y;
+  std::memcpy(y.at, x.at, sizeof x.at);
+  return y;
+}
 // The lower eight plus the upper eight.
 IQK_INLINE Floats<8> folded_to_float(Ints x) {
   return each_float<8>([&](int i) { return static_cast<float>(x.at[i] + x.at[i + 8]); });
@@ -444,6 +455,7 @@ template <int Max>
 struct Acc {
   Ints sum;
   IQK_MEMBER void start() { sum = Ints{}; }
+  IQK_MEMBER void start(const uint8_t* first) { std::memcpy(sum.at, first, sizeof sum.at); }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
     for (int i = 0; i < 64; ++i) {
@@ -454,13 +466,19 @@ struct Acc {
   IQK_MEMBER Ints finish() const { return sum; }
 };
 
-// The same with four activations for all dwords (16 rows of a panel line). `prepare` is done once per line.
+// The same with four activations for all dwords (16 rows of a panel line), on top of the int32 at `first`.
+// `prepare` is done once per line, `four` once per four activations.
 template <int Max>
 struct PanelAcc {
   using Line = Bytes;
   Acc<Max> acc;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { acc.start(); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    int32_t x;
+    std::memcpy(&x, first, 4);
+    for (int32_t& sum : acc.sum.at) sum = x;
+  }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     acc.template add<N>(line, each_byte([&](int i) { return activations[i % 4]; }));

@@ -15,9 +15,12 @@ namespace IQK_NS {
 // ---- Constants -------------------------------------------------------------------------------------------
 
 constexpr int kSignedBias = 0;
+constexpr bool kIntegerStarts = false;
+constexpr int kRowsAtOnce = 1;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 4;
 constexpr int kSignedColumns = 4;
+constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
 
 // Index and mask vectors, loaded where they are used: the compiler keeps them in registers or folds them.
@@ -61,6 +64,7 @@ struct Bytes {
 IQK_INLINE Bytes load_lanes(const uint8_t* p, ptrdiff_t stride) {
   return {vld1q_u8(p), vld1q_u8(p + stride), vld1q_u8(p + 2 * stride), vld1q_u8(p + 3 * stride)};
 }
+IQK_INLINE Bytes held(Bytes x) { return x; }
 IQK_INLINE Bytes load(const void* p) { return load_lanes(static_cast<const uint8_t*>(p), 16); }
 IQK_INLINE void store(void* p, Bytes x) {
   uint8_t* to = static_cast<uint8_t*>(p);
@@ -481,6 +485,10 @@ struct Ints {
 IQK_INLINE Floats<16> to_float(Ints x) {
   return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
 }
+IQK_INLINE Floats<16> as_floats(Ints x) {
+  return {vreinterpretq_f32_s32(x.a), vreinterpretq_f32_s32(x.b), vreinterpretq_f32_s32(x.c),
+          vreinterpretq_f32_s32(x.d)};
+}
 IQK_INLINE Floats<8> folded_to_float(Ints x) { return {vcvtq_f32_s32(x.a + x.c), vcvtq_f32_s32(x.b + x.d)}; }
 
 // A plain load of four bytes into a register.
@@ -515,7 +523,10 @@ struct PanelAcc {
   using Line = Bytes;
   Ints sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start() { sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(0); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(read_at<int32_t>(first));
+  }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     // The product broadcasts the four bytes itself; a broadcasting load would take a vector pipe.
@@ -598,9 +609,9 @@ struct PanelAcc {
     return {vreinterpretq_s8_u16(vuzp1q_u16(a, b)), vreinterpretq_s8_u16(vuzp1q_u16(c, d)),
             vreinterpretq_s8_u16(vuzp2q_u16(a, b)), vreinterpretq_s8_u16(vuzp2q_u16(c, d))};
   }
-  IQK_MEMBER void start() {
+  IQK_MEMBER void start(const uint8_t* first) {
     words.a = words.b = words.c = words.d = vdupq_n_s16(0);
-    sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(0);
+    sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(read_at<int32_t>(first));
   }
   IQK_MEMBER Ints widened() const {
     return {vpadalq_s16(sum.a, words.a), vpadalq_s16(sum.b, words.b), vpadalq_s16(sum.c, words.c),
@@ -614,6 +625,7 @@ struct PanelAcc {
     return {vmlal_s8(w.a, vget_low_s8(ab), vget_low_s8(x)), vmlal_high_s8(w.b, ab, x),
             vmlal_s8(w.c, vget_low_s8(cd), vget_low_s8(x)), vmlal_high_s8(w.d, cd, x)};
   }
+  IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
   IQK_MEMBER void add(const Line& line, const uint8_t* activations) {
     const int16x4_t x = vreinterpret_s16_s32(load_four(activations));

@@ -33,17 +33,20 @@ struct UnpackArgs {
   int rows;        // valid rows, at least 1; the tile's other rows repeat the last
   uint8_t* codes;  // [unit][64 lines][16 * vectors rows][4]
   float* scales;   // [unit][scales][16 * vectors]
-  float* terms;    // the same, see Derived::terms
+  float* terms;    // the same, see Derived::kPanelTerms
 };
 
-// One tile: 16 * vectors rows, C columns, `units` units; adds to out[column][row].
+// One tile: 16 * vectors rows, C columns, `units` units; adds to out[column * out_stride + row].
 struct PanelArgs {
   const uint8_t* codes;
   const float* scales;
   const float* terms;
-  const uint8_t* activations;  // [unit]: codes [line][column], scales [scale][column], sums [scale][column]
+  const uint8_t* activations;  // [unit]: codes [line][column], then [scale][column] scales, starts and sums
   int units;
   float* out;
+  ptrdiff_t out_stride;
+  const uint8_t* next;    // the activations of the tile that comes next, to be fetched meanwhile
+  const float* next_out;  // and where it adds
 };
 
 // Plain C++ products of one group of rows with all columns.
@@ -86,9 +89,19 @@ struct ActivationOrder {
   bool terms;                 // scale * sum of each group is needed
   const uint8_t* lane_scale;  // the scale of each dword lane of the accumulators
   int lanes;                  // how many there are; 0 where the kernels do not need them
-  int gemv_unit() const { return 256 + 4 * (scales * (terms ? 2 : 1) + lanes); }
-  int panel_unit(int columns) const { return 4 * columns * (64 + scales * (terms ? 2 : 1)); }
+  bool starts;                // so many first values follow: -start_bias * the sum of each dword lane's activations
+  int start_bias;
+  int panel_bias;             // code of the panel = value + bias
+  bool panel_terms;           // the panel needs scale * sum of each group
+  int gemv_scales() const { return 256 + 4 * lanes * (starts ? 2 : 1); }
+  int gemv_unit() const { return (gemv_scales() + 4 * scales * (terms ? 2 : 1) + 63) / 64 * 64; }
+  int panel_unit(int columns) const { return 4 * columns * (64 + scales * (panel_terms ? 3 : 2)); }
 };
+
+// Integer sums of the panel begin at this much, less the bias times the sum of the activations: taken as they are
+// for floats, they are kPanelZero plus the sum. |sum| stays below 2^22, as 32 * 255 * 127 does.
+constexpr int32_t kPanelStart = 0x4b400000;
+constexpr float kPanelZero = 12582912.0f;  // 1.5 * 2^23
 
 constexpr int kGemvWidths = 4;
 constexpr int kGemvColumns[kGemvWidths] = {8, 4, 2, 1};
@@ -110,7 +123,7 @@ struct FormatKernels {
   const PanelKernels* panel;
   void (*float_gemv)(
       const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
-  void (*float_panel)(const FloatArgs&, const float* packed, float* sums);
+  void (*float_panel)(const FloatArgs&, const float* packed);
 };
 
 // Activations in natural order: int8 codes with one float32 scale per 32.
@@ -125,7 +138,7 @@ struct IsaKernels {
   const FormatKernels* const* families;  // one list each, ended by id -1
   int families_count;
   int panel_rows;                         // rows of a panel tile, 0 in the scalar tier
-  int float_columns;                      // columns of a float tile
+  int float_rows, float_columns;          // of a float tile
   bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
   double (*int8_loop)(
       int64_t iterations);  // as many multiply-adds as the core can do; returns operations done

@@ -15,7 +15,8 @@ constexpr FormatKernels vector_entry(int id) {
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.order = {D::order.dword, D::lines.dword, V::kScales, D::kTerms, D::lane_scales.at, D::kActLanes};
+  k.order = {D::order.dword,    D::lines.dword, V::kScales,    D::kTerms,     D::lane_scales.at,
+             D::kActLanes,      D::kStarts,     D::kStartBias, D::kPanelBias, D::kPanelTerms};
   if constexpr (HasVector<F>::value && !HasDecode<F>::value)
     k.decode = [](const DecodeArgs& a) { floats_of_rows(row_source<F>, a); };
   else
@@ -25,7 +26,7 @@ constexpr FormatKernels vector_entry(int id) {
   k.gemv[2] = gemv<V, 2>;
   k.gemv[3] = gemv<V, 1>;
   k.unpack = unpack_panel<V>;
-  k.panel = &panel_kernels[panel_class(V::kMax)][V::kScales == 16][D::kTerms];
+  k.panel = &panel_kernels[panel_class(V::kMax)][V::kScales == 16][D::kPanelTerms];
   return k;
 }
 template <class F>

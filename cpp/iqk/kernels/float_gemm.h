@@ -59,65 +59,81 @@ void float_gemv(const FloatArgs& a) {
 }
 
 constexpr int kFloatDepth = 256;  // columns of weights in one panel
+constexpr int kFloatRows = 16 * kFloatVectors;
 
-// 16 rows of `depth` (a multiple of 16) columns from `from` on, column by column. Rows behind the last repeat
-// it.
+// 16 rows from `row` on of `depth` (a multiple of 16) columns from `from` on: `panel` has a line of kFloatRows rows per
+// column. Rows behind the last repeat it.
 template <class F>
-IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t from, int depth, float* panel) {
+IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from, int depth, float* panel) {
+  const int64_t last = (a.rows - 1) / F::kRows;
+  const auto group = [&](int64_t r) { return a.data + (r / F::kRows < last ? r / F::kRows : last) * a.group_bytes; };
   if constexpr (F::kRows == 16) {
-    const uint8_t* p = a.data + 32 * from;
+    const uint8_t* p = group(row) + 32 * from;
     const int64_t left = a.k - from;
     for (int i = 0; i < depth; ++i)
       for (int r = 0; r < 16; ++r)
-        panel[16 * i + r] = i < left ? bf16_to_fp32(read<uint16_t>(p + 64 * (i / 2) + 4 * r + i % 2 * 2)) : 0;
+        panel[kFloatRows * i + r] =
+            i < left ? bf16_to_fp32(read<uint16_t>(p + 64 * (i / 2) + 4 * r + i % 2 * 2)) : 0;
   } else {
     static constexpr uint8_t kInOrder[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     for (int i = 0; i < depth; i += 16) {
       alignas(64) float block[256];
       const int64_t left = a.k - from - i;
       for (int r = 0; r < 16; ++r) {
-        const uint8_t* p = a.data + (r < a.rows ? r : a.rows - 1) * a.group_bytes + (from + i) * F::kBytes;
+        const uint8_t* p = group(row + r) + (from + i) * F::kBytes;
         alignas(64) uint8_t tail[16 * F::kBytes] = {};
         if (left < 16) {
           std::memcpy(tail, p, static_cast<size_t>(left * F::kBytes));
           p = tail;
+        } else if (left >= 2 * kFloatDepth && i * F::kBytes % 64 == 0) {
+          __builtin_prefetch(p + kFloatDepth * F::kBytes);  // of the next panel: too short for the hardware to foresee
         }
         fstore(block + 16 * r, F::vector(p));
       }
-      transpose16(reinterpret_cast<const uint8_t*>(block), 64, reinterpret_cast<uint8_t*>(panel + 16 * i),
-                  kInOrder, 64);
+      transpose16(reinterpret_cast<const uint8_t*>(block), 64, reinterpret_cast<uint8_t*>(panel + kFloatRows * i),
+                  kInOrder, 4 * kFloatRows);
     }
   }
 }
 
-// sums[column][16] += panel * x, x packed [depth][C].
+// sums[column * stride + row] += panel * x for kFloatRows rows; x packed [depth][C].
 template <int C>
-IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float* sums) {
-  Floats<16> acc[C];
-  unroll<C>([&](auto c) IQK_LAMBDA { acc[c] = fload<16>(sums + 16 * c); });
+IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float* sums, ptrdiff_t stride) {
+  constexpr int V = kFloatVectors;
+  Floats<16> acc[C][V];
+  unroll<C>([&](auto c) IQK_LAMBDA {
+    unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v] = fload<16>(sums + c * stride + 16 * v); });
+  });
   for (int i = 0; i < depth; ++i) {
-    const Floats<16> w = fload<16>(panel + 16 * i);
-    unroll<C>([&](auto c) IQK_LAMBDA { acc[c] = fma(w, fsplat<16>(x[C * i + c]), acc[c]); });
+    Floats<16> w[V];
+    unroll<V>([&](auto v) IQK_LAMBDA { w[v] = fload<16>(panel + kFloatRows * i + 16 * v); });
+    unroll<C>([&](auto c) IQK_LAMBDA {
+      const Floats<16> one = fsplat<16>(x[C * i + c]);
+      unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v] = fma(w[v], one, acc[c][v]); });
+    });
   }
-  unroll<C>([&](auto c) IQK_LAMBDA { fstore(sums + 16 * c, acc[c]); });
+  unroll<C>([&](auto c) IQK_LAMBDA {
+    unroll<V>([&](auto v) IQK_LAMBDA { fstore(sums + c * stride + 16 * v, acc[c][v]); });
+  });
 }
 
-// One tile of up to 16 rows with all columns. `packed`: x as [column tile][k padded to 16][kFloatColumns],
-// zero columns behind the last. `sums`: 16 floats per padded column.
+// Some rows with all columns; `out` has room for the columns of whole tiles and for a multiple of kFloatRows rows.
+// `packed`: x as [column tile][k padded to 16][kFloatColumns], zero columns behind the last.
 template <class F>
-void float_panel(const FloatArgs& a, const float* packed, float* sums) {
-  alignas(64) float panel[16 * kFloatDepth];
+void float_panel(const FloatArgs& a, const float* packed) {
+  alignas(64) float panel[kFloatRows * kFloatDepth];
   const int64_t k = (a.k + 15) / 16 * 16, tiles = (a.columns + kFloatColumns - 1) / kFloatColumns;
-  std::memset(sums, 0, static_cast<size_t>(tiles * kFloatColumns * 16) * sizeof(float));
+  std::memset(a.out, 0, static_cast<size_t>(tiles * kFloatColumns * a.out_stride) * sizeof(float));
   for (int64_t from = 0; from < k; from += kFloatDepth) {
     const int depth = static_cast<int>(k - from < kFloatDepth ? k - from : kFloatDepth);
-    float_panel_lines<F>(a, from, depth, panel);
-    for (int64_t t = 0; t < tiles; ++t)
-      float_tile<kFloatColumns>(panel, packed + (t * k + from) * kFloatColumns, depth,
-                                sums + t * kFloatColumns * 16);
+    for (int64_t row = 0; row < a.rows; row += kFloatRows) {
+      for (int v = 0; v < kFloatVectors; ++v)
+        float_panel_lines<F>(a, row + 16 * v, from, depth, panel + 16 * v);
+      for (int64_t t = 0; t < tiles; ++t)
+        float_tile<kFloatColumns>(panel, packed + (t * k + from) * kFloatColumns, depth,
+                                  a.out + t * kFloatColumns * a.out_stride + row, a.out_stride);
+    }
   }
-  for (int64_t c = 0; c < a.columns; ++c)
-    std::memcpy(a.out + c * a.out_stride, sums + 16 * c, static_cast<size_t>(a.rows) * sizeof(float));
 }
 
 }  // namespace IQK_NS

@@ -10,47 +10,57 @@ namespace IQK_NS {
 template <int Max, int S, bool Terms, int C>
 void panel_kernel(const PanelArgs& a) {
   constexpr int V = kPanelVectors, kLines = 64 / S;
-  constexpr int kActUnit = 4 * C * (64 + S * (Terms ? 2 : 1));
+  constexpr int kActUnit = 4 * C * (64 + S * (Terms ? 3 : 2)), kFetched = (kActUnit / S + 63) / 64;
   Floats<16> sums[C][V];
   unroll<C>([&](auto c) IQK_LAMBDA {
-    unroll<V>([&](auto v) IQK_LAMBDA { sums[c][v] = fload<16>(a.out + c * kPanelRows + 16 * v); });
+    unroll<V>([&](auto v) IQK_LAMBDA { sums[c][v] = fload<16>(a.out + c * a.out_stride + 16 * v); });
   });
   const uint8_t* codes = a.codes;
   const float* scales = a.scales;
   const float* terms = a.terms;
+  const uint8_t* next = a.next;
+  unroll<C>([&](auto c) IQK_LAMBDA {
+    unroll<V>([&](auto v) IQK_LAMBDA { __builtin_prefetch(a.next_out + c * a.out_stride + 16 * v); });
+  });
   for (int u = 0; u < a.units; ++u) {
     const uint8_t* act = a.activations + u * kActUnit;
-    const float* act_scales = reinterpret_cast<const float*>(act + 4 * 64 * C);
+    const uint8_t* starts = act + 4 * C * (64 + S);
+    const float* act_scales = reinterpret_cast<const float*>(act + 4 * C * 64);
     for (int g = 0; g < S; ++g) {
+      unroll<kFetched>([&](auto i) IQK_LAMBDA { __builtin_prefetch(next + 64 * i); });
+      next += kActUnit / S;
       PanelAcc<Max> acc[C][V];
-      unroll<C>([&](auto c) IQK_LAMBDA { unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v].start(); }); });
+      unroll<C>([&](auto c) IQK_LAMBDA { unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v].start(starts + 4 * c); }); });
       unroll<kLines>([&](auto n) IQK_LAMBDA {
         typename PanelAcc<Max>::Line line[V];
         unroll<V>([&](auto v)
                       IQK_LAMBDA { line[v] = PanelAcc<Max>::prepare(codes + n * 4 * kPanelRows + 64 * v); });
         unroll<C>([&](auto c) IQK_LAMBDA {
-          unroll<V>([&](auto v) IQK_LAMBDA {
-            acc[c][v].template add<decltype(n)::value>(line[v], act + 4 * (n * C + c));
-          });
+          const auto four = PanelAcc<Max>::four(act + 4 * (n * C + c));
+          unroll<V>([&](auto v)
+                        IQK_LAMBDA { acc[c][v].template add<decltype(n)::value>(line[v], four); });
         });
       });
       unroll<V>([&](auto v) IQK_LAMBDA {
-        const Floats<16> scale = fload<16>(scales + 16 * v);
+        // `zero` and what it takes away are exact: a scale has 22 bits at most.
+        const Floats<16> scale = fload<16>(scales + 16 * v), zero = scale * fsplat<16>(-kPanelZero);
         unroll<C>([&](auto c) IQK_LAMBDA {
-          sums[c][v] = fma(to_float(acc[c][v].finish()) * scale, fsplat<16>(act_scales[c]), sums[c][v]);
+          const Floats<16> product = fma(as_floats(acc[c][v].finish()), scale, zero);
+          sums[c][v] = fma(product, fsplat<16>(act_scales[c]), sums[c][v]);
           if constexpr (Terms)
-            sums[c][v] = fma(fload<16>(terms + 16 * v), fsplat<16>(act_scales[S * C + c]), sums[c][v]);
+            sums[c][v] = fma(fload<16>(terms + 16 * v), fsplat<16>(act_scales[2 * S * C + c]), sums[c][v]);
         });
       });
       codes += kLines * 4 * kPanelRows;
       act += 4 * kLines * C;
       act_scales += C;
+      starts += 4 * C;
       scales += kPanelRows;
       if constexpr (Terms) terms += kPanelRows;
     }
   }
   unroll<C>([&](auto c) IQK_LAMBDA {
-    unroll<V>([&](auto v) IQK_LAMBDA { fstore(a.out + c * kPanelRows + 16 * v, sums[c][v]); });
+    unroll<V>([&](auto v) IQK_LAMBDA { fstore(a.out + c * a.out_stride + 16 * v, sums[c][v]); });
   });
 }
 

@@ -23,7 +23,14 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   using D = Derived<F>;
   constexpr int S = F::kScales, A = F::kAccumulators;
   Acc<F::kMax> acc[C][A];
-  unroll<C>([&](auto c) IQK_LAMBDA { unroll<A>([&](auto a) IQK_LAMBDA { acc[c][a].start(); }); });
+  unroll<C>([&](auto c) IQK_LAMBDA {
+    unroll<A>([&](auto a) IQK_LAMBDA {
+      if constexpr (D::kStartBias != 0)
+        acc[c][a].start(act + c * D::kActUnit + D::kActStarts + 64 * a);
+      else
+        acc[c][a].start();
+    });
+  });
   F::codes(state, [&](auto v, Bytes codes) IQK_LAMBDA {
     constexpr int kVector = decltype(v)::value;
     unroll<C>([&](auto c) IQK_LAMBDA {
@@ -33,7 +40,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   });
   const Floats<S> scales = F::scales(state);
   unroll<C>([&](auto c) IQK_LAMBDA {
-    const float* act_scales = reinterpret_cast<const float*>(act + c * D::kActUnit + 256);
+    const float* act_scales = reinterpret_cast<const float*>(act + c * D::kActUnit + D::kActScales);
     const Floats<S> both = scales * fload<S>(act_scales);
     unroll<A>([&](auto a) IQK_LAMBDA {
       const Floats<16> by_lane = spread<typename D::template LaneMap<decltype(a)::value>>(both);
@@ -43,7 +50,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   if constexpr (D::kTerms) {
     const Floats<S> terms = D::terms(state, scales);
     unroll<C>([&](auto c) IQK_LAMBDA {
-      const float* act_sums = reinterpret_cast<const float*>(act + c * D::kActUnit + 256) + S;
+      const float* act_sums = reinterpret_cast<const float*>(act + c * D::kActUnit + D::kActSums);
       sums.terms[c] = fma(terms, fload<S>(act_sums), sums.terms[c]);
     });
   }

@@ -104,7 +104,7 @@ void decode_lines(const GroupWalk& w, int64_t group, int64_t unit, int units, co
 // The same as panel_of_rows, without transposing.
 template <class F>
 IQK_INLINE void unpack_lines(const UnpackArgs& a, int panel_rows) {
-  using D = Derived<F>;
+  static_assert(!Derived<F>::kPanelTerms && Derived<F>::kCodeShift == 0);
   constexpr int R = F::kRows;
   const GroupWalk& w = a.weights;
   const int64_t last = (a.rows - 1) / R;
@@ -127,9 +127,9 @@ IQK_INLINE void unpack_lines(const UnpackArgs& a, int panel_rows) {
           else
             store(first, codes);
         });
-        const Floats<R> scales = F::line_scales(in, b) * fload<R>(row_scales);
+        Floats<R> scales = F::line_scales(in, b) * fload<R>(row_scales);
+        if constexpr (F::kRowScale) scales = panel_scales(scales);
         fstore(a.scales + group * panel_rows + row, scales);
-        if constexpr (D::kTerms) fstore(a.terms + group * panel_rows + row, scales * fsplat<R>(-D::kBias));
       }
     }
   }

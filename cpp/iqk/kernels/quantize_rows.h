@@ -19,8 +19,9 @@ IQK_INLINE uint32_t largest_magnitude(const float* x) {
   return largest;
 }
 
-// One block of 32; false if it has a NaN or an infinity, and then it becomes zero.
-IQK_INLINE bool quantize_block(const float* x, int8_t* codes, float* scale) {
+// One block of 32; false if it has a NaN or an infinity, and then it becomes zero. Bytes may alias anything: without
+// __restrict the loop would take one number after the other.
+IQK_INLINE bool quantize_block(const float* __restrict x, int8_t* __restrict codes, float* scale) {
   const uint32_t largest = largest_magnitude(x);
   const float magnitude = bits_float(largest);
   // Below this, 127 / magnitude overflows: such a block is zero for every purpose.

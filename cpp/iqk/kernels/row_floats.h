@@ -33,7 +33,7 @@ void floats_of_rows(const RowSource& source, const DecodeArgs& a) {
   constexpr int kMostRows = 16;
   alignas(64) uint8_t codes[kMostRows * 256];
   alignas(64) float numbers[3][kMostRows * 16];
-  const RowBuffers rows{codes, numbers[0], numbers[1], numbers[2], nullptr, 1};
+  const RowBuffers rows{codes, numbers[0], numbers[1], numbers[2], nullptr, nullptr, 1};
   const auto one_unit = source.unsigned_codes
                             ? (source.runs_of_eight ? floats_of_unit<true, 8> : floats_of_unit<true, 4>)
                             : (source.runs_of_eight ? floats_of_unit<false, 8> : floats_of_unit<false, 4>);

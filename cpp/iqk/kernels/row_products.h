@@ -6,36 +6,72 @@
 
 namespace IQK_NS {
 
-// Adds `units` units of one row and C columns to sums[C][16], by dword lane. `act`: the columns' packed
-// units, `act_unit` bytes each, their lane scales at `act_lanes`; those of the next unit follow after
-// `act_step` bytes.
-template <int Max, int A, int C>
-void add_row(const uint8_t* codes, const float* lanes, const uint8_t* act, ptrdiff_t act_unit,
-             ptrdiff_t act_lanes, ptrdiff_t act_step, int units, float* sums) {
-  Floats<16> total[C];
-  unroll<C>([&](auto c) IQK_LAMBDA { total[c] = fload<16>(sums + 16 * c); });
+constexpr int kMostColumns = 8;
+
+// Packed activations: bytes of a column's unit, and from all columns' units to the next ones.
+struct ActLayout {
+  ptrdiff_t unit, step;
+};
+
+// Adds `units` units of R rows, `row` bytes apart, and C columns to sums[row][kMostColumns][16], by dword lane. `lanes`:
+// the rows' lane scales. `act`: the columns' packed units.
+template <int Max, int A, int C, int R>
+IQK_INLINE void add_some_rows(const uint8_t* codes, const float* lanes, const uint8_t* act, const ActLayout& at,
+                              int units, int units_per_row, float* sums) {
+  Floats<16> total[R][C];
+  const auto each = [](auto f) IQK_LAMBDA {
+    unroll<R>([&](auto r) IQK_LAMBDA { unroll<C>([&](auto c) IQK_LAMBDA { f(r, c); }); });
+  };
+  each([&](auto r, auto c) IQK_LAMBDA { total[r][c] = fload<16>(sums + 16 * (kMostColumns * r + c)); });
   for (int u = 0; u < units; ++u) {
     unroll<A>([&](auto a) IQK_LAMBDA {
-      Acc<Max> acc[C];
-      unroll<C>([&](auto c) IQK_LAMBDA { acc[c].start(); });
+      Acc<Max> acc[R][C];
+      each([&](auto r, auto c) IQK_LAMBDA {
+        if constexpr (kIntegerStarts)
+          acc[r][c].start(act + c * at.unit + 256 + 64 * (A + a));
+        else
+          acc[r][c].start();
+      });
       unroll<4 / A>([&](auto n) IQK_LAMBDA {
         constexpr int kAt = 64 * (decltype(a)::value * 4 / A + decltype(n)::value);
-        const Bytes x = load(codes + kAt);
+        Bytes x[R];
+        unroll<R>([&](auto r) IQK_LAMBDA { x[r] = load(codes + 256 * r * units_per_row + kAt); });
         unroll<C>([&](auto c) IQK_LAMBDA {
-          acc[c].template add<decltype(n)::value>(x, load(act + c * act_unit + kAt));
+          const Bytes y = held(load(act + c * at.unit + kAt));
+          unroll<R>([&](auto r) IQK_LAMBDA { acc[r][c].template add<decltype(n)::value>(x[r], y); });
         });
       });
-      const Floats<16> scale = fload<16>(lanes + 16 * a);
+      Floats<16> scale[R];
+      unroll<R>([&](auto r) IQK_LAMBDA { scale[r] = fload<16>(lanes + 16 * (A * r * units_per_row + a)); });
       unroll<C>([&](auto c) IQK_LAMBDA {
-        const float* x = reinterpret_cast<const float*>(act + c * act_unit + act_lanes) + 16 * a;
-        total[c] = fma(to_float(acc[c].finish()), scale * fload<16>(x), total[c]);
+        const Floats<16> x = fload<16>(reinterpret_cast<const float*>(act + c * at.unit + 256) + 16 * a);
+        unroll<R>([&](auto r) IQK_LAMBDA {
+          total[r][c] = fma(to_float(acc[r][c].finish()), scale[r] * x, total[r][c]);
+        });
       });
     });
     codes += 256;
     lanes += 16 * A;
-    act += act_step;
+    act += at.step;
   }
-  unroll<C>([&](auto c) IQK_LAMBDA { fstore(sums + 16 * c, total[c]); });
+  each([&](auto r, auto c) IQK_LAMBDA { fstore(sums + 16 * (kMostColumns * r + c), total[r][c]); });
+}
+
+// The same for any number of rows.
+template <int Max, int A, int C>
+void add_rows(const uint8_t* codes, const float* lanes, const uint8_t* act, const ActLayout& at, int units, int rows,
+              float* sums) {
+  constexpr int R = kRowsAtOnce;
+  int r = 0;
+  const auto some = [&](auto count) IQK_LAMBDA {
+    add_some_rows<Max, A, C, decltype(count)::value>(codes + 256 * r * units, lanes + 16 * A * r * units, act, at,
+                                                     units, units, sums + 16 * kMostColumns * r);
+    r += count;
+  };
+  while (r + R <= rows) some(Constant<R>{});
+  if constexpr (R > 1) {
+    while (r < rows) some(Constant<1>{});
+  }
 }
 
 // The same for the terms, `count` of them per unit: sums[C][8].
@@ -55,61 +91,57 @@ void add_terms(const float* terms, int count, const uint8_t* act_sums, ptrdiff_t
   unroll<C>([&](auto c) IQK_LAMBDA { fstore(sums + 8 * c, total[c]); });
 }
 
-using AddRow = void (*)(const uint8_t*, const float*, const uint8_t*, ptrdiff_t, ptrdiff_t, ptrdiff_t, int,
-                        float*);
+using AddRows = void (*)(const uint8_t*, const float*, const uint8_t*, const ActLayout&, int, int, float*);
 // By panel_class, number of accumulators (1, 2, 4) and columns (2, 4).
 template <int Max>
 struct RowKernels {
-  static constexpr AddRow at[3][2] = {{add_row<Max, 1, 2>, add_row<Max, 1, 4>},
-                                      {add_row<Max, 2, 2>, add_row<Max, 2, 4>},
-                                      {add_row<Max, 4, 2>, add_row<Max, 4, 4>}};
+  static constexpr AddRows at[3][2] = {{add_rows<Max, 1, 2>, add_rows<Max, 1, 4>},
+                                       {add_rows<Max, 2, 2>, add_rows<Max, 2, 4>},
+                                       {add_rows<Max, 4, 2>, add_rows<Max, 4, 4>}};
 };
-IQK_INLINE AddRow row_kernel(int code_class, int accumulators, int columns) {
-  static constexpr const AddRow(*kKernels[kCodeClasses])[2] = {
+IQK_INLINE AddRows row_kernel(int code_class, int accumulators, int columns) {
+  static constexpr const AddRows(*kKernels[kCodeClasses])[2] = {
       RowKernels<15>::at, RowKernels<31>::at, RowKernels<63>::at, RowKernels<127>::at, RowKernels<0>::at};
   return kKernels[code_class][accumulators / 2][columns / 4];
 }
 
 void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
-  constexpr int kRows = 4, kMostRows = 16, kMostColumns = 8;  // kRows: at a time, of plain formats
-  constexpr int kUnits = kRows * kMostUnits;                  // of all rows together
+  constexpr int kRows = 16;   // at a time
+  constexpr int kUnits = 4;   // of each
   const GroupWalk& w = g.weights;
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const int S = source.scales, A = source.accumulators, step = columns < 4 ? columns : 4;
-  const AddRow add = row_kernel(source.code_class, A, step);
-  const ptrdiff_t act_lanes = 256 + 4 * S * (source.terms ? 2 : 1), act_unit = act_lanes + 64 * A;
-  const ptrdiff_t act_step = columns * act_unit;
+  const AddRows add = row_kernel(source.code_class, A, step);
+  const ptrdiff_t sums_at = 256 + 64 * A * (kIntegerStarts ? 2 : 1) + 4 * S;
+  const ptrdiff_t unit = (sums_at + 4 * S * source.terms + 63) / 64 * 64;
+  const ActLayout at{unit, columns * unit};
   // Where the terms are multiples of the scales, these take their place and the factor comes last.
   const bool own_terms = source.shift || source.minima;
-  const float factor = own_terms ? 1 : -source.bias;
+  const float factor = own_terms ? 1 : -source.term_bias;
 
-  alignas(64) uint8_t codes[kUnits * 256];
-  alignas(64) float numbers[3][kUnits * 16];
-  alignas(64) float lanes[kUnits * 64];
-  alignas(64) float sums[kMostRows][kMostColumns][16], term_sums[kMostRows][kMostColumns][8];
-  const int groups = source.rows < kRows ? kRows / source.rows : 1;  // at a time
-  const int most_units = source.rows <= kRows ? kMostUnits : kUnits / source.rows;
+  alignas(64) uint8_t codes[kRows * kUnits * 256];
+  alignas(64) float numbers[3][kRows * kUnits * 16];
+  alignas(64) float lanes[kRows * kUnits * 64];
+  alignas(64) float sums[kRows][kMostColumns][16], term_sums[kRows][kMostColumns][8];
+  const int groups = kRows / source.rows;  // at a time
   for (int64_t group = 0; group < g.groups; group += groups) {
     const int count = static_cast<int>(g.groups - group < groups ? g.groups - group : groups);
     const int rows = count * source.rows;
     std::memset(sums, 0, sizeof sums[0] * static_cast<size_t>(rows));
     std::memset(term_sums, 0, sizeof term_sums[0] * static_cast<size_t>(rows));
-    for (int64_t unit = 0; unit < units; unit += most_units) {
-      const int n = static_cast<int>(units - unit < most_units ? units - unit : most_units);
-      const RowBuffers all{codes, numbers[0], numbers[1], numbers[2], lanes, n};
+    for (int64_t first = 0; first < units; first += kUnits) {
+      const int n = static_cast<int>(units - first < kUnits ? units - first : kUnits);
+      const RowBuffers all{codes, numbers[0], numbers[1], numbers[2], lanes, nullptr, n};
       for (int i = 0; i < count; ++i)
-        source.decode(w, group + i, unit, n, source.from(all, i * source.rows * n));
-      if (own_terms) make_terms(source, all, rows * n * S, all.minima);
-      const uint8_t* act = g.activations + unit * act_step;
-      for (int c = 0; c < columns; c += step)
-        for (int r = 0; r < rows; ++r)
-          add(codes + 256 * r * n, lanes + 16 * A * r * n, act + c * act_unit, act_unit, act_lanes, act_step,
-              n, sums[r][c]);
+        source.decode(w, group + i, first, n, source.from(all, i * source.rows * n));
+      if (own_terms) make_terms(source, all, rows * n * S, source.term_bias, all.minima);
+      const uint8_t* act = g.activations + first * at.step;
+      for (int c = 0; c < columns; c += step) add(codes, lanes, act + c * unit, at, n, rows, sums[0][c]);
       if (source.terms)
         for (int r = 0; r < rows; ++r)
           for (int c = 0; c < columns; c += step)
             (step == 2 ? add_terms<2> : add_terms<4>)((own_terms ? all.minima : all.scales) + S * r * n, S,
-                                                      act + c * act_unit + 256 + 4 * S, act_unit, act_step, n,
+                                                      act + c * unit + sums_at, unit, at.step, n,
                                                       term_sums[r][c]);
     }
     for (int r = 0; r < rows; ++r)

@@ -18,12 +18,15 @@ constexpr int kMostUnits = 8;
 //   offsets  [i][kScales], added to the codes before scaling; formats with kShift only
 //   minima   [i][kScales], added after it; formats with kVectorMinima only
 //   lanes    [i][kAccumulators][16], the scales of the codes' dword lanes; may be null
+//   shifts   [i][kScales], dwords of four bytes to be added to the codes in place of the offsets; formats with
+//            Derived::kCodeShift only; may be null
 struct RowBuffers {
   uint8_t* codes;
   float* scales;
   float* offsets;
   float* minima;
   float* lanes;
+  float* shifts;
   int units_per_row;
 };
 
@@ -62,6 +65,11 @@ void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, con
         });
       if constexpr (F::kShift != 0)
         fstore(to.offsets + S * i, add_where(fsplat<S>(-D::kBias), F::shifts(state), fsplat<S>(F::kShift)));
+      if constexpr (D::kCodeShift != 0) {
+        if (to.shifts != nullptr)  // 0 or the float with these bytes
+          fstore(to.shifts + S * i,
+                 add_where(fsplat<S>(0), F::shifts(state), fsplat<S>(bits_float(0x01010101u * D::kCodeShift))));
+      }
       if constexpr (F::kVectorMinima) fstore(to.minima + S * i, F::minima(state));
     };
     if constexpr (F::kRowByRow) {
@@ -85,7 +93,11 @@ struct RowSource {
   int code_class;       // see panel_class
   bool unsigned_codes;  // as decoded: else int8
   bool shift, minima, terms;
-  float bias;            // code = value + bias, where there is no shift
+  bool row_scale;                // a float that multiplies all scales of a row
+  bool code_shift, panel_terms;  // see Derived
+  float bias;                    // code = value + bias, where there is no shift
+  float panel_rest;              // of the bias, when the panel's is taken off
+  float term_bias;               // of the bias, when what enters by first values is taken off
   bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
   const uint8_t* order;  // see ActivationOrder::gemv
   const uint8_t* line;   // of the panel, for each dword of codes
@@ -98,6 +110,7 @@ struct RowSource {
             b.offsets + scales * i,
             b.minima + scales * i,
             b.lanes ? b.lanes + 16 * accumulators * i : nullptr,
+            b.shifts ? b.shifts + scales * i : nullptr,
             b.units_per_row};
   }
 };
@@ -132,20 +145,34 @@ constexpr RowSource row_source = {F::kRows,
                                   F::kShift != 0,
                                   F::kVectorMinima,
                                   Derived<F>::kTerms,
+                                  F::kRowScale,
+                                  Derived<F>::kCodeShift != 0,
+                                  Derived<F>::kPanelTerms,
                                   Derived<F>::kBias,
+                                  Derived<F>::kBias - Derived<F>::kPanelBias,
+                                  Derived<F>::kTermBias,
                                   runs_of_eight<F>(),
                                   Derived<F>::order.dword,
                                   Derived<F>::lines.position,
                                   row_decoder<F>()};
 
-// What is added to the sums per scale group, minimum + offset * scale, for `count` groups. Without shift and
-// minima that is -bias * scale.
-inline void make_terms(const RowSource& source, const RowBuffers& b, int count, float* terms) {
+// What is added to the sums per scale group, minimum + offset * scale, for `count` groups. `bias`: what the codes
+// still are above the values.
+inline void make_terms(const RowSource& source, const RowBuffers& b, int count, float bias, float* terms) {
   for (int i = 0; i < count; i += 8) {
-    const Floats<8> offset = source.shift ? fload<8>(b.offsets + i) : fsplat<8>(-source.bias);
+    const Floats<8> offset =
+        source.shift ? fload<8>(b.offsets + i) + fsplat<8>(source.bias - bias) : fsplat<8>(-bias);
     const Floats<8> minimum = source.minima ? fload<8>(b.minima + i) : fsplat<8>(0);
     fstore(terms + i, fma(fload<8>(b.scales + i), offset, minimum));
   }
+}
+
+// Scales of a panel, rounded to 22 bits, so that a multiple by kPanelZero is exact: half floats times small integers
+// have no more, floats lose as much as in one rounding.
+template <int N>
+IQK_INLINE Floats<N> panel_scales(Floats<N> x) {
+  const Floats<N> minus = fsplat<N>(-1.0f), y = x * fsplat<N>(5.0f);
+  return fma(fma(x, minus, y), minus, y);
 }
 
 // The users; defined once per instruction set.

@@ -90,8 +90,18 @@ struct Derived {
   static constexpr int kGroup = 256 / F::kScales;  // weights per scale
   // Offset of the codes as the products see them.
   static constexpr float kBias = F::kOffset + (F::kMax == 0 ? kSignedBias : 0);
+  // The whole part of the bias enters by the first values of integer sums: always in the panel, and in products of rows
+  // where the instruction adds to its sums.
+  static constexpr int kPanelBias = static_cast<int>(kBias + (kBias < 0 ? -0.5f : 0.5f));
+  static constexpr bool kStarts = kIntegerStarts && !F::kLines;
+  static constexpr int kStartBias = kStarts ? kPanelBias : 0;
+  static constexpr float kTermBias = kBias - kStartBias;
   // Terms that are added per scale group: sum of activations times (minimum - bias * scale + shift * scale).
-  static constexpr bool kTerms = kBias != 0 || F::kVectorMinima || F::kShift != 0;
+  static constexpr bool kTerms = kTermBias != 0 || F::kVectorMinima || F::kShift != 0;
+
+  // In the panel a whole shift is added to the codes themselves.
+  static constexpr int kCodeShift = kBias == kPanelBias ? static_cast<int>(F::kShift) : 0;
+  static constexpr bool kPanelTerms = F::kVectorMinima || kBias != kPanelBias || F::kShift != kCodeShift;
 
   // Scale number of dword lane of accumulator A.
   static constexpr int scale_of(int v, int lane) { return F::order(v, 4 * lane) / kGroup; }
@@ -155,8 +165,9 @@ struct Derived {
     return l;
   }
   static constexpr Lines lines = make_lines();
-  // Packed activations of one unit and column for the GEMV: codes in the order of the slots, scales,
-  // scale * sum of each group where there are terms, the scales of the dword lanes of all accumulators.
+  // Packed activations of one unit and column for the GEMV: codes in the order of the slots, the
+  // scales of the dword lanes of all accumulators, their first values where there are starts, the scales, scale * sum
+  // of each group where there are terms; whole lines of the cache.
   struct Order {
     uint8_t dword[64];
   };
@@ -179,17 +190,20 @@ struct Derived {
   }
   static constexpr LaneScales lane_scales = make_lane_scales();
   static constexpr int kActLanes = F::kLines ? 0 : 16 * F::kAccumulators;
-  static constexpr int kActUnit = 256 + 4 * (F::kScales * (kTerms ? 2 : 1) + kActLanes);
+  static constexpr int kActStarts = 256 + 4 * kActLanes;
+  static constexpr int kActScales = kActStarts + (kStarts ? 4 * kActLanes : 0);
+  static constexpr int kActSums = kActScales + 4 * F::kScales;
+  static constexpr int kActUnit = (kActScales + 4 * F::kScales * (kTerms ? 2 : 1) + 63) / 64 * 64;
 
   template <class State>
   IQK_INLINE Floats<F::kScales> terms(const State& s, Floats<F::kScales> scales) {
     Floats<F::kScales> t;
-    if constexpr (F::kVectorMinima && kBias != 0)
-      t = fma(scales, fsplat<F::kScales>(-kBias), F::minima(s));
+    if constexpr (F::kVectorMinima && kTermBias != 0)
+      t = fma(scales, fsplat<F::kScales>(-kTermBias), F::minima(s));
     else if constexpr (F::kVectorMinima)
       t = F::minima(s);
-    else if constexpr (kBias != 0)
-      t = scales * fsplat<F::kScales>(-kBias);
+    else if constexpr (kTermBias != 0)
+      t = scales * fsplat<F::kScales>(-kTermBias);
     else
       t = fsplat<F::kScales>(0);
     if constexpr (F::kShift != 0) t = add_where(t, F::shifts(s), scales * fsplat<F::kScales>(F::kShift));

@@ -11,9 +11,10 @@ import typer
 
 from iqkcpu import Type
 from iqkcpu.recommend.measure import Item, Measured
+from iqkcpu.recommend.output import stored_bytes
 from iqkcpu.recommend.rules import family, recipe_lines
 from iqkcpu.recommend.solver import Limits
-from iqkcpu.recommend.task import Recipe, Task, item_bytes
+from iqkcpu.recommend.task import Recipe, Task
 
 from ._files import size_text
 from ._machine import Setting, as_json, count
@@ -45,7 +46,7 @@ class Recommendation:
             f"# Tensors: {self.best.nbytes} bytes, {self.best.bpw:.5g} bits per weight. Error: {self.best.error:.4g}.",
             f"# Products in a pass of {count(self.batch, 'token')}: {1e3 * self.best.seconds:.4g} ms on "
             f"{self.setting.cpu!a}, {self.setting.isa}, {count(self.setting.threads, 'thread')}.",
-            *recipe_lines(chosen, self.task.layout.infos),
+            *recipe_lines(chosen, self.task.file.infos),
         ]
         return "\n".join(lines) + "\n"
 
@@ -55,7 +56,7 @@ class Recommendation:
             {
                 "name": item.info.name,
                 "type": t.name,
-                "bytes": item_bytes(item, t),
+                "bytes": stored_bytes(item.info, t),
                 "error": measured[t].error,
                 "seconds": measured[t].seconds,
             }
@@ -100,10 +101,10 @@ def out_of_reach(task: Task, reachable: Limits) -> str:
     both = limits.size is not None and limits.error is not None
     parts = []
     if reachable.size is not None:
-        file, tensors = reachable.size + task.layout.head, reachable.size + task.layout.kept
+        file, tensors = task.file.size(reachable.size), reachable.size + task.file.kept
         text = f"{file} bytes ({size_text(file)})"
         if task.budget is not None and task.budget.bpw is not None:
-            text = f"{math.ceil(8e4 * tensors / task.layout.weights) / 1e4:.4f} bits per weight ({size_text(tensors)})"
+            text = f"{math.ceil(8e4 * tensors / task.file.weights) / 1e4:.4f} bits per weight ({size_text(tensors)})"
         parts.append(f"the smallest size{f' with an error of {limits.error:g}' if both else ''} is {text}")
     if reachable.error is not None:
         parts.append(f"the smallest error{' at this size' if both else ''} is {reachable.error!r}")
@@ -115,7 +116,7 @@ def _totals(recipe: Recipe) -> dict[str, Any]:
 
 
 def _group_figures(t: Type, members: list[tuple[Item, Measured]]) -> list[str]:
-    weights, nbytes = sum(i.info.size for i, _ in members), sum(item_bytes(i, t) for i, _ in members)
+    weights, nbytes = sum(i.info.size for i, _ in members), sum(stored_bytes(i.info, t) for i, _ in members)
     error = math.fsum(i.info.size * m.error for i, m in members) / weights
     return _figures(nbytes, 8 * nbytes / weights, error, math.fsum(m.seconds for _, m in members))
 

@@ -6,32 +6,32 @@ import importlib.util
 import io
 import math
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import numpy as np
 import typer
 from numpy.typing import NDArray
 
-from iqkcpu import LazyTensor, TensorInfo, Type
+from iqkcpu import Type
 from iqkcpu._types import can_quantize, types
 from iqkcpu.gguf._atomic import atomic_file
-from iqkcpu.gguf.tensors import matrix_shape
-from iqkcpu.gguf.writer import file_bytes
-from iqkcpu.imatrix import for_tensor, read_imatrix
+from iqkcpu.imatrix import for_tensors, read_imatrix
 from iqkcpu.recipes import target_type
 from iqkcpu.recommend.budget import Budget, parse_budget
-from iqkcpu.recommend.measure import Item, Model, count_steps, measure, products_of
+from iqkcpu.recommend.candidates import items_of
+from iqkcpu.recommend.measure import Item, count_steps, measure
+from iqkcpu.recommend.output import OutputFile
 from iqkcpu.recommend.plot import FORMATS, draw_front
 from iqkcpu.recommend.solver import InfeasibleError
-from iqkcpu.recommend.task import Layout, Recipe, Task
+from iqkcpu.recommend.task import Recipe, Task
 
-from ._files import check_output, failures
+from ._files import check_output, failures, open_source
 from ._machine import choose, count, last_level_cache
+from ._quantize_report import warn_of_poor_types
 from ._recommendation import Recommendation, out_of_reach
-from .quantize import _SAME_TYPE, _metadata, _open, _step
 
 _FAMILIES = ("legacy", "kquants", "iquants", "iqk")
 _SPECIAL = ("Q1_0_G128", "MXFP4", "NVFP4")  # for weights that were trained in them
@@ -39,7 +39,12 @@ _MOST_FOOTPRINT = 256 << 20  # bytes
 
 
 def recommend(
-    source: Annotated[Path, typer.Argument(metavar="IN", help="A GGUF or safetensors file, or one of a split model.")],
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="IN", help="A GGUF or safetensors file, one of a split model, or a safetensors directory."
+        ),
+    ],
     budget: Annotated[
         str | None,
         typer.Option(metavar="SIZE", help="The most that the file may take: 12GiB, 8GB, 500MiB; or 4.5bpw of tensors."),
@@ -80,25 +85,26 @@ def recommend(
     asked = _asked(budget, max_error)
     candidates = _candidates(type_names)
     _check_extras(plot)
-    model = _open(source)
+    model = open_source(source)
     for path in (out, plot):
         if path is not None:
-            check_output(path, model.paths, force=force)
-    if out is not None and out == plot:
+            check_output(path, model.paths, [imatrix], force=force)
+    if out is not None and plot is not None and out.resolve() == plot.resolve():
         raise typer.BadParameter("--out and --plot name the same file")
     with failures():
-        items, fitted = _items(model, candidates, batch, stay=type_names is None)
+        items, fitted = items_of(model, candidates, batch, stay=type_names is None)
         importance = _importance(imatrix, items)
         # More than caches hold, unless they hold the model.
         footprint = min(2 * last_level_cache(), sum(item.info.nbytes for item in items), _MOST_FOOTPRINT)
         with _progress(count_steps(items)) as advance:
             measured = measure(model, items, importance, rows=rows, seed=seed, footprint=footprint, progress=advance)
-        task = Task(_layout(model, items), items, measured, asked, max_error)
+        made = OutputFile.of_model(model.metadata, model.infos, [item.info.name for item in items])
+        task = Task(made, items, measured, asked, max_error)
         try:
             best, gap = task.best()
         except InfeasibleError as error:
             raise ValueError(out_of_reach(task, error.reachable)) from None
-        _warn(task, best, importance)
+        warn_of_poor_types(_quantized(items, best), importance)
         uniform = {t.name: task.recipe(of) for t, of in fitted.items()}
         found = Recommendation(task, best, gap, uniform, source.name, setting, batch)
         picture = None if plot is None else _drawn(found, _format(plot))
@@ -153,85 +159,21 @@ def _check_extras(plot: Path | None) -> None:
             raise typer.BadParameter(f"{what} needs {package}: pip install 'iqkcpu[{extra}]'")
 
 
-def _items(
-    model: Model, candidates: Sequence[Type], batch: int, *, stay: bool
-) -> tuple[list[Item], dict[Type, list[Type]]]:
-    """Find out which tensors can get which types, by the rules of `iqkcpu quantize`.
-
-    Args:
-        model: the file.
-        candidates: the types to choose from; where one does not fit, its usual substitute stands for it.
-        batch: tokens in a pass.
-        stay: whether the type of the stored weights is to choose from too.
-
-    Returns:
-        The tensors that some candidate fits, and for each candidate that fits them all what it becomes for each.
-    """
-    items = []
-    fitted: dict[Type, list[Type]] = {t: [] for t in candidates}
-    for info in model.infos.values():
-        fitting = {t: made for t in candidates if (made := _made(info, t)) is not None}
-        if fitting:
-            stored = [info.type] if stay and info.type is not None and can_quantize(info.type) else []
-            products = products_of(info, model.infos, model.metadata, batch)
-            items.append(Item(info, tuple(dict.fromkeys([*fitting.values(), *stored])), *products))
-            for t, made in fitting.items():
-                fitted[t].append(made)
-    if not items:
-        raise ValueError(f"{model.paths[0]}: no tensor that could be quantized")
-    return items, {t: of for t, of in fitted.items() if len(of) == len(items)}
-
-
-def _made(info: TensorInfo, t: Type) -> Type | None:
-    """Return what a tensor becomes if it is to get a type; None: it is not quantized."""
-    step = _step(info, (), t)
-    return info.type if step.why == _SAME_TYPE else step.type
-
-
-def _layout(model: Model, items: Sequence[Item]) -> Layout:
-    chosen = {item.info.name for item in items}
-    tensors = {i.name: _unmade(i, 0 if i.name in chosen else i.nbytes) for i in model.infos.values()}
-    head, alignment = file_bytes(tensors, _metadata(model))
-    return Layout(model.infos, head, sum(t.nbytes for t in tensors.values()), alignment)
-
-
-def _unmade(info: TensorInfo, nbytes: int) -> LazyTensor:
-    def make() -> Any:
-        raise AssertionError("only its size was asked for")
-
-    return LazyTensor(info.type_id, info.shape, nbytes, make)
-
-
 def _importance(path: Path | None, items: Sequence[Item]) -> dict[str, NDArray[np.float32]]:
     """Return the importance of the columns of the items that have one, and say how many have none."""
     if path is None:
         return {}
-    found, importance = read_imatrix(path), {}
-    for name, shape in ((item.info.name, item.info.shape) for item in items):
-        if name in found:
-            try:
-                importance[name] = for_tensor(found[name], matrix_shape(shape))
-            except ValueError as error:
-                raise ValueError(f"{name}: {error}") from None
+    importance = for_tensors(read_imatrix(path), (item.info for item in items))
     without = len(items) - len(importance)
     if without:
         typer.echo(f"Warning: no importance matrix for {count(without, 'tensor')} of {len(items)}", err=True)
     return importance
 
 
-def _warn(task: Task, best: Recipe, importance: Mapping[str, object]) -> None:
-    """Say which types were chosen that are poor without an importance matrix, for tensors that have none."""
-    poor = [
-        t
-        for item, t in zip(task.items, best.types, strict=True)
-        if t.needs_imatrix and t is not item.info.type and item.info.name not in importance
-    ]
-    if poor:
-        names = ", ".join(sorted({t.name for t in poor}))
-        typer.echo(
-            f"Warning: no importance matrix for {count(len(poor), 'tensor')}: {names} gives poor weights without",
-            err=True,
-        )
+def _quantized(items: Sequence[Item], recipe: Recipe) -> dict[str, Type]:
+    """Return the types of those items that do not stay as they are, by their names."""
+    pairs = zip(items, recipe.types, strict=True)
+    return {item.info.name: t for item, t in pairs if t is not item.info.type}
 
 
 def _drawn(found: Recommendation, format: str) -> bytes:

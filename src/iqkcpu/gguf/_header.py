@@ -73,16 +73,16 @@ class _Cursor:
             raise self.fail(f"{what} is not UTF-8", begin) from None
 
 
-def read_header(data: memoryview, name: str) -> Header:
-    """Read the head of a file; `name` is for messages.
+def read_header(data: memoryview, name: str, expected: bytes = MAGIC) -> Header:
+    """Read the head of a file; `name` is for messages, `expected` are the first four bytes.
 
     Raises:
         GGUFError: the head is damaged, or a tensor does not lie inside the file.
     """
     c = _Cursor(data, name)
     magic = bytes(c.data[:4])
-    if magic != MAGIC:
-        raise c.fail(f"no GGUF file: it begins with {magic!r} where {MAGIC!r} should be")
+    if magic != expected:
+        raise c.fail(f"no GGUF file: it begins with {magic!r} where {expected!r} should be")
     c.at = 4
     version = c.u32("the version")
     if version not in VERSIONS:

@@ -86,6 +86,14 @@ def type_name(type_id: int) -> str:
     return known.name if known else ARRAY_NAMES.get(type_id, f"unknown ({type_id})")
 
 
+def file_bytes(tensor: Tensor) -> memoryview:
+    """The bytes of a tensor as files have them; copied only where they lie otherwise."""
+    if isinstance(tensor, (QuantTensor, RawTensor)):
+        return tensor.raw.reshape(-1).data
+    little = np.ascontiguousarray(tensor, tensor.dtype.newbyteorder("<"))
+    return little.reshape(-1).view(np.uint8).data
+
+
 def matrix_shape(shape: tuple[int, ...]) -> tuple[int, ...]:
     """The shape of a QuantTensor: a vector has one row, of four axes the first two are experts."""
     if len(shape) < 2:

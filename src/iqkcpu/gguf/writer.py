@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 import os
-import struct
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Any, BinaryIO, TypeAlias
 
 import numpy as np
 
 from .._tensor import QuantTensor
 from ._atomic import atomic_file
-from ._kinds import ARRAY_TYPE_OF, DEFAULT_ALIGNMENT, MAGIC, MOST_DIMS
-from .metadata import MOST_KEY_BYTES, Metadata
-from .tensors import LazyTensor, RawTensor, Tensor
+from ._kinds import ARRAY_TYPE_OF
+from ._layout import Entry, Layout
+from .metadata import Metadata
+from .tensors import LazyTensor, RawTensor, Tensor, file_bytes
 
-_VERSION = 3
 _CHUNK = 16 << 20  # bytes written at a time
 _BF16 = 30
 
@@ -47,67 +45,30 @@ def save_gguf(
         OSError: writing failed; there is no new file, and the old one is as it was.
     """
     values = Metadata(metadata)
-    alignment = _alignment(values)
     if not isinstance(tensors, Mapping):
         raise TypeError(f"tensors must be a mapping of names, not {type(tensors).__name__}")
-    entries = {name: _entry(name, tensor) for name, tensor in tensors.items()}
-    head, data_bytes = _head(entries, values, alignment)
-    out = _Output(len(head) + data_bytes, progress)
+    layout = Layout({name: _entry(name, tensor) for name, tensor in tensors.items()}, values)
+    out = _Output(layout.size, progress)
     with atomic_file(path) as out.file:
-        out.write(memoryview(head))
-        for name, e in entries.items():
-            data = e.data(name)
+        out.write(memoryview(layout.head))
+        for name, tensor in tensors.items():
+            data = file_bytes(_made(name, tensor))
             out.write(data)
             del data
-            out.write(memoryview(bytes(-e.nbytes % alignment)))
+            out.write(memoryview(bytes(layout.padding(name))))
 
 
-def file_bytes(tensors: Mapping[str, Writable], metadata: Mapping[str, Any]) -> tuple[int, int]:
-    """Return the size of the file that `save_gguf` would write, and the alignment to which each tensor is padded."""
-    values = Metadata(metadata)
-    alignment = _alignment(values)
-    head, data_bytes = _head({name: _entry(name, tensor) for name, tensor in tensors.items()}, values, alignment)
-    return len(head) + data_bytes, alignment
-
-
-def _head(entries: Mapping[str, _Entry], values: Metadata, alignment: int) -> tuple[bytearray, int]:
-    """Return what comes before the tensors, and how many bytes these take."""
-    head = bytearray(MAGIC + struct.pack("<IQQ", _VERSION, len(entries), len(values)))
-    for pair in values.wire():
-        head += pair
-    offset = 0
-    for name, e in entries.items():
-        text = name.encode()
-        head += struct.pack("<Q", len(text)) + text
-        head += struct.pack(f"<I{len(e.shape)}QIQ", len(e.shape), *e.shape[::-1], e.type_id, offset)
-        offset += -(-e.nbytes // alignment) * alignment
-    head += bytes(-len(head) % alignment)
-    return head, offset
-
-
-@dataclass(frozen=True)
-class _Entry:
-    """A tensor to write."""
-
-    type_id: int
-    shape: tuple[int, ...]
-    nbytes: int
-    tensor: Writable
-
-    def data(self, name: str) -> memoryview:
-        made = self.tensor
-        if isinstance(made, LazyTensor):
-            made = made.make()
-            e = _entry(name, made)
-            if (e.type_id, e.nbytes) != (self.type_id, self.nbytes):
-                raise ValueError(
-                    f"the tensor {name!r} was announced with {self.nbytes} bytes of type {self.type_id}, "
-                    f"made are {e.nbytes} of type {e.type_id}"
-                )
-        if isinstance(made, (QuantTensor, RawTensor)):
-            return made.raw.reshape(-1).data
-        little = np.ascontiguousarray(made, made.dtype.newbyteorder("<"))
-        return little.reshape(-1).view(np.uint8).data
+def _made(name: str, tensor: Writable) -> Tensor:
+    if not isinstance(tensor, LazyTensor):
+        return tensor
+    made = tensor.make()
+    e = _entry(name, made)
+    if (e.type_id, e.nbytes) != (tensor.type_id, tensor.nbytes):
+        raise ValueError(
+            f"the tensor {name!r} was announced with {tensor.nbytes} bytes of type {tensor.type_id}, "
+            f"made are {e.nbytes} of type {e.type_id}"
+        )
+    return made
 
 
 class _Output:
@@ -128,34 +89,17 @@ class _Output:
                 self._progress(self._done, self._total)
 
 
-def _alignment(metadata: Metadata) -> int:
-    alignment = metadata.get("general.alignment", DEFAULT_ALIGNMENT)
-    if "general.alignment" not in metadata:
-        return DEFAULT_ALIGNMENT
-    if metadata.kind("general.alignment") != "uint32" or alignment < 1 or alignment & (alignment - 1):
-        raise ValueError(f"general.alignment is {alignment!r}: it must be an integer and a power of two")
-    return int(alignment)
-
-
-def _entry(name: object, tensor: Writable) -> _Entry:
-    if not isinstance(name, str):
-        raise TypeError(f"the names of tensors are strings, not {type(name).__name__}")
-    if not 0 < len(name.encode()) <= MOST_KEY_BYTES:
-        raise ValueError(f"the name of a tensor has 1 to {MOST_KEY_BYTES} bytes: {name[:60]!r}")
+def _entry(name: object, tensor: Writable) -> Entry:
     if isinstance(tensor, QuantTensor):
-        return _Entry(tensor.type.id, tensor.shape, tensor.nbytes, tensor)
+        return Entry(tensor.type.id, tensor.shape, tensor.nbytes)
     if isinstance(tensor, (RawTensor, LazyTensor)):
-        shape, type_id = tensor.shape, tensor.type_id
-    elif isinstance(tensor, np.ndarray):
-        shape, type_id = tensor.shape, _array_type(name, tensor.dtype)
-    else:
-        raise TypeError(f"{name!r} is no tensor but {type(tensor).__name__}")
-    if not 0 < len(shape) <= MOST_DIMS:
-        raise ValueError(f"{name!r} has the shape {shape}: tensors in files have 1 to {MOST_DIMS} axes")
-    return _Entry(type_id, shape, tensor.nbytes, tensor)
+        return Entry(tensor.type_id, tensor.shape, tensor.nbytes)
+    if isinstance(tensor, np.ndarray):
+        return Entry(_array_type(name, tensor.dtype), tensor.shape, tensor.nbytes)
+    raise TypeError(f"{name!r} is no tensor but {type(tensor).__name__}")
 
 
-def _array_type(name: str, dtype: np.dtype[Any]) -> int:
+def _array_type(name: object, dtype: np.dtype[Any]) -> int:
     if dtype.name == "bfloat16":  # of ml_dtypes
         return _BF16
     little = dtype.newbyteorder("<")

@@ -5,22 +5,20 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeAlias
 
 import numpy as np
 from numpy.typing import NDArray
 
 from .._tensor import QuantTensor
 from .._types import Type
-from ..gguf import GGUFModel, Metadata, TensorInfo
+from ..gguf import Metadata, TensorInfo
 from ..gguf.reader import LOOKED_UP
 from ..gguf.tensors import matrix_shape
-from ..safetensors import SafetensorsModel
+from ..quantize_model import Model
 from .errors import quantize_sample, relative_error
 from .sampling import Sample, sample_rows
 from .speed import ProductShape, seconds_per_weight
 
-Model: TypeAlias = GGUFModel | SafetensorsModel
 _EMBEDDINGS = re.compile(r"^token_embd\.weight$")
 
 

@@ -20,33 +20,37 @@ def recipe_lines(chosen: Mapping[str, Type], names: Iterable[str]) -> list[str]:
         chosen: the types by the tensors' names.
         names: of all tensors of the model.
     """
-    all_of: dict[str, set[str]] = {}
+    all_of: dict[tuple[str, ...], set[str]] = {}
     for name in names:
-        all_of.setdefault(family(name), set()).add(name)
-    groups: dict[tuple[str, Type], list[str]] = {}
+        all_of.setdefault(_between_numbers(name), set()).add(name)
+    groups: dict[tuple[tuple[str, ...], Type], list[str]] = {}
     for name, t in chosen.items():
-        groups.setdefault((family(name), t), []).append(name)
+        groups.setdefault((_between_numbers(name), t), []).append(name)
     return [
         f"{_pattern(members, every=len(members) == len(all_of[of]))}={t.name}" for (of, t), members in groups.items()
     ]
 
 
 def family(name: str) -> str:
-    """Return a name with * for its numbers."""
-    return _DIGITS.sub("*", name)
+    """Return a name with * for its numbers, for people to read."""
+    return "*".join(_between_numbers(name))
+
+
+def _between_numbers(name: str) -> tuple[str, ...]:
+    return tuple(_DIGITS.split(name))
 
 
 def _pattern(names: list[str], *, every: bool) -> str:
-    """Return a regular expression for names of one family: for these, or for every one."""
+    """Return a regular expression for names that differ in numbers only: for these, or for every one."""
     if len(names) == 1:
-        return f"^{_escaped(names[0])}$"
+        return rf"^{_escaped(names[0])}\Z"
     if every:
-        return "^" + r"\d+".join(map(_escaped, _DIGITS.split(names[0]))) + "$"
+        return "^" + r"\d+".join(map(_escaped, _between_numbers(names[0]))) + r"\Z"
     parts = [_NUMBERED.fullmatch(name) for name in names]
     first = parts[0]
-    assert first is not None  # names of one family differ in numbers
+    assert first is not None  # else there were one name
     numbers = "|".join(_escaped(part["numbers"]) for part in parts if part is not None)
-    return f"^{_escaped(first['head'])}(?:{numbers}){_escaped(first['tail'])}$"
+    return rf"^{_escaped(first['head'])}(?:{numbers}){_escaped(first['tail'])}\Z"
 
 
 def _escaped(text: str) -> str:

@@ -10,34 +10,14 @@ from functools import cached_property
 
 import numpy as np
 
-from .._types import Type, tensor_bytes
-from ..gguf import TensorInfo
-from ..gguf.tensors import matrix_shape
+from .._types import Type
 from .budget import Budget
 from .measure import Item, Measured
+from .output import OutputFile, stored_bytes
 from .solver import Choice, Limits, Quantity, solve
 
 _FRONT_POINTS = 24
 _FRONT_GAP, _FRONT_SECONDS = 1e-3, 2.0  # of each point: it is for looking at
-
-
-@dataclass(frozen=True)
-class Layout:
-    """What the file takes besides the items."""
-
-    infos: Mapping[str, TensorInfo]
-    """All tensors."""
-    head: int
-    """Bytes of the file without the items."""
-    kept: int
-    """Bytes of the tensors that are no items."""
-    alignment: int
-    """Each tensor is padded to a multiple of so many bytes."""
-
-    @cached_property
-    def weights(self) -> int:
-        """The number of weights of all tensors."""
-        return sum(info.size for info in self.infos.values())
 
 
 @dataclass(frozen=True)
@@ -59,7 +39,7 @@ class Recipe:
 class Task:
     """The items with what was measured, and the limits."""
 
-    layout: Layout
+    file: OutputFile
     items: Sequence[Item]
     measured: Sequence[Mapping[Type, Measured]]
     budget: Budget | None
@@ -70,20 +50,20 @@ class Task:
         """What the sums of the choices must not exceed."""
         size = None
         if self.budget is not None and self.budget.nbytes is not None:
-            size = self.budget.nbytes - self.layout.head
+            size = self.file.room(self.budget.nbytes)
         elif self.budget is not None and self.budget.bpw is not None:
-            size = math.floor(self.budget.bpw * self.layout.weights / 8) - self.layout.kept
+            size = math.floor(self.budget.bpw * self.file.weights / 8) - self.file.kept
         return Limits(size=size, error=self.max_error)
 
     @cached_property
     def choices(self) -> list[list[Choice]]:
-        """What the solver chooses from, per item and type. Where the size of the file is limited, sizes are padded."""
-        step = self.layout.alignment if self.budget is not None and self.budget.nbytes is not None else 1
+        """What the solver chooses from, per item and type. Where the file's size is limited, sizes are shares of it."""
+        whole = self.budget is not None and self.budget.nbytes is not None
         in_all = sum(item.info.size for item in self.items)
         return [
             [
                 Choice(
-                    -(-item_bytes(item, t) // step) * step,
+                    self.file.share(item.info, t) if whole else stored_bytes(item.info, t),
                     item.info.size / in_all * measured[t].error,
                     measured[t].seconds,
                 )
@@ -112,7 +92,7 @@ class Task:
         least = sum(min(c.size for c in of) for of in self.choices)
         most = sum(min((c.error, c.size) for c in of)[1] for of in self.choices)
         sizes = {math.ceil(size) for size in np.geomspace(max(1, least), max(1, most), _FRONT_POINTS)}
-        sizes |= {max(least, recipe.nbytes - self.layout.kept) for recipe in others}
+        sizes |= {self._size(recipe) for recipe in others}
         front = []
         for size in sorted(sizes):
             with suppress(TimeoutError):
@@ -126,24 +106,24 @@ class Task:
 
     def fits(self, recipe: Recipe) -> bool:
         """Whether a recipe keeps within the limits."""
-        picked = zip(self.items, self.choices, recipe.types, strict=True)
-        size = sum(choices[item.types.index(t)].size for item, choices, t in picked)
         limits = self.limits
-        return (limits.size is None or size <= limits.size) and (limits.error is None or recipe.error <= limits.error)
+        return (limits.size is None or self._size(recipe) <= limits.size) and (
+            limits.error is None or recipe.error <= limits.error
+        )
+
+    def _size(self, recipe: Recipe) -> int:
+        """Return the size of a recipe as the solver counts it."""
+        picked = zip(self.items, self.choices, recipe.types, strict=True)
+        return sum(choices[item.types.index(t)].size for item, choices, t in picked)
 
     def _recipe_of(self, chosen: Sequence[int]) -> Recipe:
         types = tuple(item.types[index] for item, index in zip(self.items, chosen, strict=True))
         picked = [choices[index] for choices, index in zip(self.choices, chosen, strict=True)]
-        nbytes = self.layout.kept + sum(item_bytes(item, t) for item, t in zip(self.items, types, strict=True))
+        nbytes = self.file.kept + sum(stored_bytes(item.info, t) for item, t in zip(self.items, types, strict=True))
         return Recipe(
             types,
             nbytes,
-            8 * nbytes / self.layout.weights,
+            8 * nbytes / self.file.weights,
             math.fsum(choice.error for choice in picked),
             math.fsum(choice.seconds for choice in picked),
         )
-
-
-def item_bytes(item: Item, t: Type) -> int:
-    """Return the bytes of a tensor in a type."""
-    return tensor_bytes(t, matrix_shape(item.info.shape))
