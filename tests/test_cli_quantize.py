@@ -145,9 +145,13 @@ def test_a_dry_run_tells_the_size(model: Path, tmp_path: Path) -> None:
 def test_refusals(model: Path, tmp_path: Path) -> None:
     out = tmp_path / "out.gguf"
     out.write_text("precious")
+    recipe = tmp_path / "recipe"
+    recipe.write_text("attn=Q4_K")
     for arguments, message in (
         ([model, out, "--type", "Q4_K"], "ask for --force"),
         ([model, model, "--type", "Q4_K", "--force"], "is IN"),
+        ([model, recipe, "--recipe", recipe, "--force"], "is read too"),
+        ([model, out, "--type", "Q4_K", "--imatrix", out, "--force"], "is read too"),
         ([model, "--type", "Q4_K"], "name an OUT"),
         ([model, tmp_path / "new"], "ask for a --type"),
         ([model, tmp_path / "new", "--type", "Q4K"], "near matches"),
@@ -157,7 +161,7 @@ def test_refusals(model: Path, tmp_path: Path) -> None:
         ([tmp_path / "modle.gguf", tmp_path / "new", "--type", "Q4_K"], "near matches: model.gguf"),
     ):
         assert message in run(*arguments, status=2)
-    assert out.read_text() == "precious"
+    assert (out.read_text(), recipe.read_text()) == ("precious", "attn=Q4_K")
     run(model, out, "--type", "Q4_K", "--force", "--quiet")
     check(out, ALL_Q4_K)
 

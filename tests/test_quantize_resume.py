@@ -256,9 +256,9 @@ def test_changed_weights(files: Files, stop: Stop) -> None:
     finish(files, stop, 3, whole=at_once_without(files, stop, *OPTIONS))
 
 
-def test_a_changed_imatrix(files: Files, stop: Stop) -> None:
-    imatrix = files.model.with_name("out.gguf")  # in place of OUT, so that the directory holds nothing else
-    options = (*OPTIONS, "--force", "--imatrix", imatrix)
+def test_a_changed_imatrix(files: Files, stop: Stop, tmp_path_factory: pytest.TempPathFactory) -> None:
+    imatrix = tmp_path_factory.mktemp("elsewhere") / "imatrix.gguf"
+    options = (*OPTIONS, "--imatrix", imatrix)
 
     def write(values: Any) -> None:
         save_gguf(imatrix, {f"{NAMES[0]}.in_sum2": values[None], f"{NAMES[0]}.counts": np.ones((1, 1), np.float32)})

@@ -120,6 +120,13 @@ def test_a_directory_and_its_index_are_the_model(directory: Path, tmp_path: Path
     assert dict(open_gguf(tmp_path / "shards.gguf")) == dict(open_gguf(tmp_path / "0.gguf"))
 
 
+@pytest.mark.parametrize("file", [INDEX, FIRST])
+def test_files_that_are_read_are_not_replaced(directory: Path, file: str) -> None:
+    before = (directory / file).read_bytes()
+    assert "is IN" in run(directory, directory / file, "--type", "Q8_0", "--force", status=2)
+    assert (directory / file).read_bytes() == before
+
+
 def test_shards_may_be_links(directory: Path, tmp_path: Path) -> None:
     blobs = tmp_path / "blobs"
     blobs.mkdir()

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import os
 import struct
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from .gguf import GGUFModel, open_gguf
+from .gguf import GGUFModel, TensorInfo, open_gguf
 from .gguf._kinds import MAGIC
+from .gguf.tensors import matrix_shape
 
 _SUMS, _COUNTS = ".in_sum2", ".counts"
 
@@ -49,6 +51,24 @@ def for_tensor(values: NDArray[np.float32], shape: tuple[int, ...]) -> NDArray[n
     if values.size != k * int(np.prod(experts)):
         raise ValueError(f"the imatrix has {values.size} values, weights of shape {shape} need {k} per matrix")
     return _known(values.reshape(*experts, k))
+
+
+def for_tensors(
+    imatrix: Mapping[str, NDArray[np.float32]], infos: Iterable[TensorInfo]
+) -> dict[str, NDArray[np.float32]]:
+    """Return the importance as `quantize` takes it, of those tensors that have one.
+
+    Raises:
+        ValueError: another number of values than a tensor needs; the message has its name.
+    """
+    found = {}
+    for info in infos:
+        if info.name in imatrix:
+            try:
+                found[info.name] = for_tensor(imatrix[info.name], matrix_shape(info.shape))
+            except ValueError as error:
+                raise ValueError(f"{info.name}: {error}") from None
+    return found
 
 
 def _known(values: NDArray[np.float32]) -> NDArray[np.float32]:

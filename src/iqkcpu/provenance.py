@@ -129,6 +129,11 @@ def place_of_record(number: int) -> int:
     return _VALUE_HEAD + number * (_STRING_HEAD + _WIDTH) + _STRING_HEAD
 
 
+def record_bytes(name: str) -> int:
+    """Return how many bytes of a file the record of a tensor takes, its name included."""
+    return _STRING_HEAD + len(name.encode()) + _STRING_HEAD + _WIDTH
+
+
 def read_records(metadata: Metadata) -> dict[str, Record]:
     """Return the records of a file by the names of tensors.
 

@@ -37,6 +37,17 @@ Columns: TypeAlias = Mapping[str, NDArray[np.float32]]
 _LAYOUT_VERSION = 2  # of GGUF's blocks
 
 
+def output_metadata(metadata: Metadata, quantized: Sequence[str]) -> Metadata:
+    """Return the metadata of the file to write, with room for the records of its tensors.
+
+    Args:
+        metadata: that of the model.
+        quantized: the names of the tensors that are quantized, in the order of the file.
+    """
+    kept = without_records(metadata).without("general.file_type")
+    return kept | {"general.quantization_version": np.uint32(_LAYOUT_VERSION)} | blank_records(quantized)
+
+
 class Watcher:
     """What is told of the work; to be overridden."""
 
@@ -109,7 +120,7 @@ class Quantization:
         """
         names = [step.name for step in self._quantized]
         entries = {step.name: Entry(step.type_id, step.info.shape, step.nbytes) for step in self._steps}
-        layout = Layout(entries, self._metadata(names))
+        layout = Layout(entries, output_metadata(self._model.metadata, names))
         places = {name: place_of_record(number) for number, name in enumerate(names)}
         with part_file(path, layout, DIGESTS_KEY if names else None, self._watcher.keeps) as part:
             old = self._of_old(part)
@@ -180,7 +191,3 @@ class Quantization:
         tensor = self._model[step.name]
         assert not isinstance(tensor, RawTensor)  # it is copied
         return tensor if isinstance(tensor, QuantTensor) else tensor.reshape(matrix_shape(step.info.shape))
-
-    def _metadata(self, names: Sequence[str]) -> Metadata:
-        kept = without_records(self._model.metadata).without("general.file_type")
-        return kept | {"general.quantization_version": np.uint32(_LAYOUT_VERSION)} | blank_records(names)

@@ -45,12 +45,14 @@ class SafetensorsModel(Mapping[str, Tensor]):
         if path.is_dir():
             named, path = path.absolute().name, model_file(path)
         index = read_index(path) if path.suffix == ".json" else None
-        self.paths: tuple[Path, ...] = _shards(path) if index is None else tuple(sorted(set(index.values())))
+        shards = _shards(path) if index is None else tuple(sorted(set(index.values())))
+        self.paths: tuple[Path, ...] = shards if index is None else (*shards, path)
+        """The files; the index, if there is one, is the last."""
         self.metadata = Metadata({"general.name": named})
         self.infos: dict[str, TensorInfo] = {}
         """As those of a GGUF file; a scalar has one axis."""
         self._maps: list[mmap.mmap] = []
-        for number, file in enumerate(self.paths):
+        for number, file in enumerate(shards):
             with file.open("rb") as opened:
                 if file.stat().st_size < 8:
                     raise ValueError(f"{file}: too short for a safetensors file")
@@ -60,7 +62,7 @@ class SafetensorsModel(Mapping[str, Tensor]):
                     raise ValueError(f"{file}: the tensor {info.name!r} is in another shard too")
                 self.infos[info.name] = info
         if index is not None:
-            check_index(path, index, ((name, self.paths[info.shard]) for name, info in self.infos.items()))
+            check_index(path, index, ((name, shards[info.shard]) for name, info in self.infos.items()))
 
     def __getitem__(self, name: str) -> Tensor:
         """Return a tensor over the mapped file."""

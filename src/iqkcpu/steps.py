@@ -22,11 +22,16 @@ class Step:
     """What becomes of a tensor."""
 
     info: TensorInfo
-    type: Type | None
-    """None: it is copied."""
+    target: Type | None
+    """The type that it gets, or has already; None: no rule asks for one, or none fits."""
     nbytes: int
     why: str
     rule: Rule | None
+
+    @property
+    def type(self) -> Type | None:
+        """The type that it is quantized to; None: it is copied."""
+        return None if self.target is None or self.target.id == self.info.type_id else self.target
 
     @property
     def name(self) -> str:
@@ -79,7 +84,7 @@ def _step(info: TensorInfo, rules: Sequence[Rule], default: Type | None) -> Step
     if fitting is None:
         return left(reason)
     if fitting.id == info.type_id:
-        return left("is of this type")
+        return Step(info, fitting, info.nbytes, "is of this type", rule)
     return Step(info, fitting, tensor_bytes(fitting, shape), reason or why, rule)
 
 

@@ -14,6 +14,7 @@ from .compare import compare
 from .info import info
 from .inspect import inspect
 from .quantize import quantize
+from .recommend import recommend
 from .repack import repack
 from .types import types
 
@@ -31,6 +32,7 @@ app.command()(bench)
 app.command()(inspect)
 app.command()(compare)
 app.command()(quantize)
+app.command()(recommend)
 app.command()(repack)
 
 

@@ -10,6 +10,8 @@ from pathlib import Path
 import typer
 
 from iqkcpu import GGUFError, GGUFModel, open_gguf
+from iqkcpu.quantize_model import Model
+from iqkcpu.safetensors import SafetensorsModel
 
 
 def open_model(path: Path) -> GGUFModel:
@@ -30,19 +32,42 @@ def open_model(path: Path) -> GGUFModel:
         return open_gguf(path)
 
 
-def check_output(target: Path, inputs: Sequence[Path], *, force: bool, instead: str = "") -> None:
-    """Refuse a file to write that is no such file, is one of the inputs (`instead`: what to do then), or is there.
+def open_source(path: Path) -> Model:
+    """Open a GGUF model, or one of safetensors files, for a command.
+
+    Raises:
+        typer.BadParameter, typer.Exit: as `open_model`.
+    """
+    if not path.exists() or not (path.is_dir() or path.suffix in (".safetensors", ".json")):
+        return open_model(path)
+    with failures():
+        return SafetensorsModel(path)
+
+
+def check_output(
+    target: Path, inputs: Sequence[Path], others: Sequence[Path | None] = (), *, force: bool, instead: str = ""
+) -> None:
+    """Refuse a file to write that is no such file, is read from, or is there.
+
+    Args:
+        target: the file to write.
+        inputs: the files of IN.
+        others: what else is read, where it is given.
+        force: whether a file that is there may be replaced.
+        instead: what to do where it is IN.
 
     Raises:
         typer.BadParameter: exit status 2.
     """
     if target.is_dir():
-        raise typer.BadParameter(f"OUT, {target}, is a directory: name the file in it")
+        raise typer.BadParameter(f"{target} is a directory: name the file in it")
     if not target.parent.is_dir():
         raise typer.BadParameter(f"there is no directory {target.parent}")
     if target.exists():
         if any(target.samefile(path) for path in inputs):
-            raise typer.BadParameter(f"OUT, {target}, is IN{instead}")
+            raise typer.BadParameter(f"{target} is IN{instead}")
+        if any(path is not None and path.exists() and target.samefile(path) for path in others):
+            raise typer.BadParameter(f"{target} is read too, and must not be replaced")
         if not force:
             raise typer.BadParameter(f"{target} exists: ask for --force to replace it")
 

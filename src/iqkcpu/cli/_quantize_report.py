@@ -8,6 +8,7 @@ from collections.abc import Container, Mapping, Sequence
 
 import typer
 
+from iqkcpu import Type
 from iqkcpu.recipes import Rule
 from iqkcpu.reuse import Donor, Mismatch
 from iqkcpu.steps import Step
@@ -45,12 +46,14 @@ def report_steps(steps: Sequence[Step], rules: Sequence[Rule], *, each: bool) ->
         typer.echo(f"met by no rule: {_listed(unmet)}")
 
 
-def warn_of_poor_types(steps: Sequence[Step], columns: Container[str]) -> None:
-    """Say which tensors get a type that is poor without an importance matrix, and have none."""
-    poor = [s for s in steps if s.type is not None and s.type.needs_imatrix and s.name not in columns]
+def warn_of_poor_types(made: Mapping[str, Type], columns: Container[str]) -> None:
+    """Say which tensors, of those that are quantized to a type, need an importance matrix for it and have none."""
+    poor = {name: t for name, t in made.items() if t.needs_imatrix and name not in columns}
     if poor:
-        types, names = ", ".join(sorted({s.type_name for s in poor})), [s.name for s in poor]
-        typer.echo(f"Warning: no importance matrix for {_listed(names)}: {types} gives poor weights without", err=True)
+        types = ", ".join(sorted({t.name for t in poor.values()}))
+        typer.echo(
+            f"Warning: no importance matrix for {_listed(list(poor))}: {types} gives poor weights without", err=True
+        )
 
 
 def report_reuse(donors: Mapping[str, Donor], mismatches: Mapping[str, Mismatch]) -> None:

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
-import numpy as np
 import typer
-from numpy.typing import NDArray
 
 from iqkcpu import GGUFModel, Type
-from iqkcpu.gguf.tensors import matrix_shape
-from iqkcpu.imatrix import for_tensor, read_imatrix
+from iqkcpu.imatrix import for_tensors, read_imatrix
 from iqkcpu.provenance import NoRecordsError
 from iqkcpu.quantize_model import Model, Quantization
 from iqkcpu.recipes import Rule, parse_rules, read_recipe, target_type
 from iqkcpu.reuse import Donor
-from iqkcpu.safetensors import SafetensorsModel
-from iqkcpu.steps import Step, plan_steps
+from iqkcpu.steps import plan_steps
 
-from ._files import check_output, failures, open_model, size_text
+from ._files import check_output, failures, open_model, open_source, size_text
 from ._machine import choose, count
 from ._quantize_progress import progress
 from ._quantize_report import report_steps, warn_of_poor_types
@@ -71,15 +67,20 @@ def quantize(
     """
     choose(threads=threads)
     rules, default = _rules(type_name, custom_q, recipe)
-    model = _open(source)
-    out = _output(model, target, force=force, needed=not dry_run)
+    model = open_source(source)
+    out = _output(model, target, [recipe, imatrix], force=force, needed=not dry_run)
     earlier = [open_model(file) for file in reuse or []]
     with failures():
         steps = plan_steps(model.infos.values(), rules, default)
-        columns = {} if imatrix is None else _columns(read_imatrix(imatrix), steps)
+        made = {step.name: step.type for step in steps if step.type is not None}
+        columns = (
+            {}
+            if imatrix is None
+            else for_tensors(read_imatrix(imatrix), (step.info for step in steps if step.name in made))
+        )
         if not quiet:
             report_steps(steps, rules, each=dry_run)
-            warn_of_poor_types(steps, columns)
+            warn_of_poor_types(made, columns)
         donors = [donor for file in earlier if (donor := _donor(file, quiet=quiet)) is not None]
         with progress(steps, hidden=quiet) as watcher:
             work = Quantization(model, steps, columns, donors, watcher)
@@ -91,13 +92,6 @@ def quantize(
             typer.echo(f"wrote {out}: {count(len(steps), 'tensor')}, {size_text(out.stat().st_size)}")
 
 
-def _open(source: Path) -> Model:
-    if not source.exists() or not (source.is_dir() or source.suffix in (".safetensors", ".json")):
-        return open_model(source)
-    with failures():
-        return SafetensorsModel(source)
-
-
 def _donor(model: GGUFModel, *, quiet: bool) -> Donor | None:
     """Return a file whose tensors may be reused; say of others that nothing is."""
     try:
@@ -106,18 +100,6 @@ def _donor(model: GGUFModel, *, quiet: bool) -> Donor | None:
         if not quiet:
             typer.echo(f"Warning: nothing of {model.paths[0]} is reused: {error}", err=True)
         return None
-
-
-def _columns(imatrix: Mapping[str, NDArray[np.float32]], steps: Sequence[Step]) -> dict[str, NDArray[np.float32]]:
-    """Return the importance of the columns of each tensor that is to be quantized and has one."""
-    columns = {}
-    for s in steps:
-        if s.type is not None and s.name in imatrix:
-            try:
-                columns[s.name] = for_tensor(imatrix[s.name], matrix_shape(s.info.shape))
-            except ValueError as error:
-                raise ValueError(f"{s.name}: {error}") from None
-    return columns
 
 
 def _rules(type_name: str | None, custom_q: str | None, recipe: Path | None) -> tuple[list[Rule], Type | None]:
@@ -131,7 +113,9 @@ def _rules(type_name: str | None, custom_q: str | None, recipe: Path | None) -> 
         raise typer.BadParameter(str(error)) from None
 
 
-def _output(model: Model, target: Path | None, *, force: bool, needed: bool) -> Path | None:
+def _output(
+    model: Model, target: Path | None, others: Sequence[Path | None], *, force: bool, needed: bool
+) -> Path | None:
     """Where to write; None where nothing is to be written.
 
     Raises:
@@ -141,5 +125,5 @@ def _output(model: Model, target: Path | None, *, force: bool, needed: bool) -> 
         return None
     if target is None:
         raise typer.BadParameter("name an OUT, or ask for --dry-run")
-    check_output(target, model.paths, force=force)
+    check_output(target, model.paths, others, force=force)
     return target

@@ -34,7 +34,8 @@ class Layout:
 
     def __init__(self, entries: Mapping[str, Entry], metadata: Metadata) -> None:
         self.entries = dict(entries)
-        self._alignment = _alignment(metadata)
+        self.alignment = _alignment(metadata)
+        """Tensors begin at multiples of so many bytes."""
         self.values: dict[str, range] = {}
         """Which bytes of the head have the values of the metadata, their kinds included."""
         head = bytearray(MAGIC + struct.pack("<IQQ", _VERSION, len(entries), len(metadata)))
@@ -49,7 +50,9 @@ class Layout:
             head += struct.pack(f"<I{len(e.shape)}QIQ", len(e.shape), *e.shape[::-1], e.type_id, end)
             offsets[name] = end
             end += e.nbytes + self.padding(name)
-        head += bytes(-len(head) % self._alignment)
+        self.unpadded_head = len(head)
+        """Bytes of the head without the zeros at its end."""
+        head += bytes(-len(head) % self.alignment)
         self.head = bytes(head)
         self.offsets = {name: len(head) + offset for name, offset in offsets.items()}
         """First bytes of the tensors, counted from the beginning of the file."""
@@ -58,7 +61,7 @@ class Layout:
 
     def padding(self, name: str) -> int:
         """How many zeros follow a tensor."""
-        return -self.entries[name].nbytes % self._alignment
+        return -self.entries[name].nbytes % self.alignment
 
 
 def _check(name: object, entry: Entry) -> None:
