@@ -72,8 +72,8 @@ def run(request: Request, *, sweep: bool) -> None:
         )
     run.finish()
     if request.plot is not None:
-        figure = plots.curves if sweep else plots.bars
-        plots.save(request.plot, figure(results, peaks, request), quiet=request.quiet or request.json)
+        figure = plots.curves(results, peaks, request) if sweep else plots.bars(results, request)
+        plots.save(request.plot, figure, quiet=request.quiet or request.json)
 
 
 def _line(r: Result, shares: Shares) -> str:

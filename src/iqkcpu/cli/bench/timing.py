@@ -78,11 +78,11 @@ def seconds_of(call: Callable[[], object]) -> float:
 def _best_of(w: iqkcpu.QuantTensor, x: NDArray[np.float32], rows: int, seconds: float) -> tuple[int, float]:
     """Rows per product and the shortest time of one, from runs that take `seconds` in all, at least two."""
     group = w.type.interleave
-    few = min(rows, max(group, rows // 64 // group * group))
-    per_row = _time(w, x, few, 0.0) / few
-    fitting = int(seconds / 3 / per_row) // group * group
-    rows = min(rows, max(few, fitting))
-    return rows, _time(w, x, rows, seconds)
+    used = min(rows, max(group, rows // 64 // group * group))
+    # Doubling, not in proportion: a part of the time, quantizing x, is the same for any number of rows.
+    while used < rows and _time(w, x, used, 0.0) < seconds / 6:
+        used = min(rows, 2 * used)
+    return used, _time(w, x, used, seconds)
 
 
 def _time(w: iqkcpu.QuantTensor, x: NDArray[np.float32], rows: int, seconds: float) -> float:
