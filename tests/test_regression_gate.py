@@ -106,14 +106,15 @@ def test_two_workers_take_turns() -> None:
     """On the package of this environment, twice: both answer, and a type that is not there is left out."""
     package = Path(iqkcpu.__file__).parents[1]
     chosen = [Case("Q8_0", 8, 64, 256), Case("Q8_0", 0, 64, 256), Case("NO_TYPE", 1, 64, 256)]
-    ratios = round_of_ratios(lambda side: Worker(package, None, 0.0), chosen)
+    ratios = round_of_ratios(lambda side: Worker(package, None, 0.0), chosen, first=0)
     assert set(ratios) == set(chosen[:2])
     assert all(ratio > 0 for ratio in ratios.values())
 
 
-def test_turns_are_symmetric_and_the_best_counts() -> None:
+@pytest.mark.parametrize("first", [0, 1])
+def test_turns_alternate_and_the_best_counts(first: int) -> None:
     order: list[int] = []
-    times = {0: iter([4.0, 2.0]), 1: iter([3.0, 9.0])}
+    times = {0: iter([4.0, 2.0, 8.0]), 1: iter([5.0, 9.0, 3.0])}
 
     class Fake(Worker):
         def __init__(self, side: int) -> None:
@@ -127,8 +128,8 @@ def test_turns_are_symmetric_and_the_best_counts() -> None:
             return next(times[self.side])
 
     case = Case("Q8_0", 1, 64, 64)
-    assert round_of_ratios(Fake, [case]) == {case: 1.5}
-    assert order == [0, 1, 1, 0]
+    assert round_of_ratios(Fake, [case], first) == {case: 1.5}
+    assert order == [first, 1 - first] * 3
 
 
 @pytest.mark.parametrize(("batch", "name"), [(8, "mul_mat"), (0, "dequantize")])

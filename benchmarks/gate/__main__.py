@@ -49,7 +49,7 @@ def measured(
     ratios: dict[Case, list[float]] = {}
     left = list(chosen)
     for done in range(1, _MOST_ROUNDS_TIMES * rounds + 1):
-        for case, ratio in round_of_ratios(start, left).items():
+        for case, ratio in round_of_ratios(start, left, first=done % 2).items():
             ratios.setdefault(case, []).append(ratio)
         print(f"round {done}: {len(left)} cases", file=sys.stderr, flush=True)
         if done >= rounds:

@@ -12,7 +12,7 @@ from types import TracebackType
 
 from cases import Case
 
-_TURNS = (0, 1, 1, 0)  # base, head, head, base: a drift within a round meets both alike
+_TURNS = 3  # of each side in a round
 
 
 class Worker:
@@ -54,20 +54,22 @@ class Worker:
         return seconds
 
 
-def round_of_ratios(start: Callable[[int], Worker], cases: Sequence[Case]) -> dict[Case, float]:
+def round_of_ratios(start: Callable[[int], Worker], cases: Sequence[Case], first: int) -> dict[Case, float]:
     """Return head's time by base's of each case that both have.
 
-    Both processes are new: where memory happens to lie is part of the noise, and differs from round to round.
+    Both processes are new: where memory happens to lie is part of the noise, and differs from round to round. The sides
+    strictly alternate, as the second of two turns in a row would find warm caches.
 
     Args:
         start: starts the worker of base (0) or head (1).
         cases: what to run.
+        first: the side that begins; rounds take it in turn.
     """
     ratios: dict[Case, float] = {}
     with start(0) as base, start(1) as head:
         for case in cases:
             best = [float("inf")] * 2
-            for side in _TURNS:
+            for side in (first, 1 - first) * _TURNS:
                 seconds = (base, head)[side].seconds(case)
                 if seconds is None:
                     break
