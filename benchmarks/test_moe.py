@@ -1,9 +1,9 @@
 """Blocks of experts.
 
 Up and gate of 64 experts of 2048 x 7168, of which each token takes 8. Within a group, "TYPE, N tokens" (N is the
-parameter batch), stand: up and gate in one pass; the same as two products; two calls of `mul_mat_id` with the activation
-in NumPy; one `mul_mat_id`; and `mul_mat` of 8 experts, one after the other, with as many rows as an expert has on
-average. Extra columns give the rates, GB/s counting the experts that are used.
+parameter batch), stand: up and gate in one pass; the same as two products; two calls of `mul_mat_id` with the
+activation in NumPy; one `mul_mat_id`; and `mul_mat` of 8 experts, one after the other, with as many rows as an expert
+has on average. Extra columns give the rates, GB/s counting the experts that are used.
 """
 
 from __future__ import annotations
