@@ -5,9 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 REPORT = Path(__file__).parents[1] / "benchmarks" / "report.py"
 
 
+@pytest.mark.slow
 def test_the_page_has_every_table(tmp_path: Path) -> None:
     target = tmp_path / "new" / "page.md"
     small = ("Q8_0", "Q4_0", "--rows", "64", "--cols", "512", "--seconds", "0")
