@@ -3,7 +3,7 @@
     python benchmarks/gate BASE HEAD
 
 Exit status: 0 no case is slower by more than the limit, 1 some case is, 2 wrong usage or a revision that does not
-build.
+build, 130 interrupted.
 """
 
 from __future__ import annotations
@@ -30,11 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         for name, commit in zip(("base", "head"), commits, strict=True):
             print(f"{name} {commit[:12]}: building, or built already", flush=True)
             builds.append(built(commit, options.builds, options.isas))
+        chosen = cases(options.types, options.batches)
+        ratios = measured(builds, chosen, options.rounds, limit, options.isa, options.plant / 100)
     except BuildError as error:
         print(f"error: {error}", file=sys.stderr)
         return 2
-    chosen = cases(options.types, options.batches)
-    ratios = measured(builds, chosen, options.rounds, limit, options.isa, options.plant / 100)
+    except KeyboardInterrupt:
+        print("interrupted", file=sys.stderr)
+        return 130
     return report(ratios, chosen, limit)
 
 

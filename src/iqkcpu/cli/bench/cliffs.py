@@ -70,7 +70,8 @@ def run(request: Request) -> None:
     """Look for cliffs and print them, a line or more per type."""
     batches = sorted(set(request.batches))
     if not (request.json or request.quiet):
-        typer.echo(f"{request.describe()}, {len(batches)} batches up to {batches[-1]}")
+        typer.echo(request.describe())
+        typer.echo(f"batches {batches[0]} to {batches[-1]} that take {LIMIT} x the time of a larger one")
     curves: list[Curve] = []
     with progress(len(request.types), hidden=request.quiet, on_stderr=request.json) as advance, Interruptible() as run:
         for t in request.types:

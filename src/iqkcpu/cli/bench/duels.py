@@ -79,7 +79,8 @@ def run(request: Request) -> None:
         document = {**as_json(request.setting), "interrupted": run.interrupted, "missing": list(missing)}
         print_json({**document, "results": lines})
     elif not request.quiet:
-        typer.echo("rates: GFLOP/s; of decoding (batch -, one thread) 10^9 weights/s; ratio above 1: iqkcpu is faster")
+        typer.echo("GFLOP/s, of decoding (batch -, one thread) 10^9 weights/s; ratio above 1: iqkcpu")
+        typer.echo("is faster; int8 x: activations rounded to 8 bits as here, float x: not rounded")
     run.finish()
     if request.plot is not None:
         products = [outcome for outcome in outcomes if outcome.batch]
