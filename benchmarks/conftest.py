@@ -2,10 +2,10 @@
 
     pytest benchmarks --benchmark-only                     a representative set, in less than five minutes
     pytest benchmarks --benchmark-only --everything        every type, batch and instruction set
-    pytest benchmarks --benchmark-only --benchmark-autosave; pytest-benchmark compare --group-by=param:name,param:batch
+    pytest benchmarks --benchmark-only --benchmark-autosave && pytest-benchmark compare --group-by=fullname
 
-Parameters are called name (of the type), isa, batch and shape in all files, so that --benchmark-group-by and compare
-can group by any of them.
+The last line puts saved runs beside each other. Every benchmark has a group, and a parameter name, its type, so
+--group-by=param:name works for all.
 """
 
 from __future__ import annotations
@@ -31,7 +31,11 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     everything = metafunc.config.getoption("everything")
     for names, values in metafunc.module.cases(lambda few, every: every if everything else few).items():
         if set(names.split(",")) <= set(metafunc.fixturenames):
-            metafunc.parametrize(names, values)
+            metafunc.parametrize(names, values, ids=_label)
+
+
+def _label(value: object) -> str | None:
+    return "x".join(map(str, value)) if isinstance(value, tuple) else None
 
 
 @pytest.fixture(scope="session")
