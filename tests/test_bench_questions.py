@@ -128,6 +128,7 @@ def test_plot_without_matplotlib_says_what_to_install(monkeypatch: pytest.Monkey
     ("arguments", "message"),
     [
         (("--rank", "--peers"), "exclude each other"),
+        (("--peers", "IQ4_K"), "there are peers of F32"),
         (("--rank", "--batch", "1"), "leave out --batch"),
         (("--plot", "a.gif"), "--plot writes .pdf, .png, .svg"),
         (("--plot", "nowhere/a.png"), "no directory nowhere"),

@@ -23,41 +23,45 @@ def ratios(change: float, noise: float, rounds: int, seed: int) -> list[float]:
     return list(change * np.exp(noise * rng.standard_t(3, rounds)))
 
 
-def share(change: float, noise: float, rounds: int, wanted: Verdict) -> float:
-    verdicts = [verdict(estimate(ratios(change, noise, rounds, seed)), LIMIT) for seed in range(400)]
-    return verdicts.count(wanted) / len(verdicts)
+def ended(change: float, noise: float, wanted: Verdict) -> float:
+    """How often the gate ends with a verdict: it goes on with unclear cases for up to three times its 9 rounds."""
+    count, tries = 0, 400
+    for seed in range(tries):
+        series = ratios(change, noise, 27, seed)
+        verdicts = (verdict(estimate(series[:rounds]), LIMIT) for rounds in range(9, 28))
+        count += next((v for v in verdicts if v is not Verdict.UNCLEAR), Verdict.UNCLEAR) is wanted
+    return count / tries
 
 
-def test_a_planted_loss_of_ten_percent_is_caught() -> None:
-    assert share(1.10, 0.01, 9, Verdict.SLOWER) > 0.95
-    assert share(1.10, 0.02, 27, Verdict.SLOWER) > 0.95
+@pytest.mark.parametrize("noise", [0.005, 0.01, 0.03])
+def test_a_planted_loss_of_ten_percent_is_caught(noise: float) -> None:
+    assert ended(1.10, noise, Verdict.SLOWER) > 0.97
 
 
 def test_a_gain_of_ten_percent_is_seen() -> None:
-    assert share(1 / 1.10, 0.01, 9, Verdict.FASTER) > 0.95
+    assert ended(1 / 1.10, 0.01, Verdict.FASTER) > 0.97
 
 
-def test_identical_builds_are_no_difference() -> None:
-    assert share(1.0, 0.01, 9, Verdict.NO_DIFFERENCE) > 0.95
-    assert verdict(estimate([1.0] * LEAST_ROUNDS), LIMIT) is Verdict.NO_DIFFERENCE
+@pytest.mark.parametrize("noise", [0.005, 0.01, 0.03])
+def test_identical_builds_are_no_difference(noise: float) -> None:
+    assert ended(1.0, noise, Verdict.NO_DIFFERENCE) > 0.97
 
 
-@pytest.mark.parametrize("noise", [0.01, 0.03, 0.1, 0.3])
-@pytest.mark.parametrize("rounds", [7, 9, 27])
-def test_noise_alone_hardly_ever_fails(noise: float, rounds: int) -> None:
-    assert share(1.0, noise, rounds, Verdict.SLOWER) < 0.03
+@pytest.mark.parametrize("noise", [0.005, 0.01, 0.03, 0.1, 0.3])
+def test_noise_alone_is_no_loss(noise: float) -> None:
+    assert ended(1.0, noise, Verdict.SLOWER) < 0.01
 
 
-def test_much_noise_is_unclear_and_no_loss() -> None:
-    assert share(1.0, 0.3, 9, Verdict.UNCLEAR) > 0.9
+def test_much_noise_is_unclear() -> None:
+    assert ended(1.0, 0.3, Verdict.UNCLEAR) > 0.9
 
 
 def test_a_loss_at_the_limit_does_not_fail() -> None:
-    assert share(1.05, 0.01, 9, Verdict.SLOWER) < 0.05
-    assert verdict(estimate([1.05] * 7), LIMIT) is Verdict.NO_DIFFERENCE
+    assert ended(1.05, 0.01, Verdict.SLOWER) < 0.1
+    assert verdict(estimate([1.05] * LEAST_ROUNDS), LIMIT) is Verdict.NO_DIFFERENCE
 
 
-@pytest.mark.parametrize(("rounds", "k"), [(7, 0), (8, 0), (9, 1), (11, 1), (12, 2), (17, 4), (27, 7)])
+@pytest.mark.parametrize(("rounds", "k"), [(7, 0), (9, 0), (10, 0), (11, 1), (14, 2), (17, 3), (20, 4), (27, 7)])
 def test_the_interval_is_that_of_the_order_statistics(rounds: int, k: int) -> None:
     e = estimate([float(i) for i in range(1, rounds + 1)])
     assert (e.low, e.ratio, e.high) == (k + 1, (rounds + 1) / 2, rounds - k)  # as tables of the sign test have it
@@ -67,7 +71,7 @@ def test_the_interval_is_that_of_the_order_statistics(rounds: int, k: int) -> No
 def test_the_interval_covers_the_truth_as_often_as_it_says(seed: int) -> None:
     rng = np.random.default_rng(seed)
     intervals = [estimate(list(np.exp(0.05 * rng.standard_t(3, 9)))) for _ in range(2000)]
-    assert np.mean([e.low <= 1 <= e.high for e in intervals]) > 0.94
+    assert np.mean([e.low <= 1 <= e.high for e in intervals]) > 0.98
 
 
 def test_the_order_of_rounds_does_not_matter() -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 from builds import ROOT, BuildError, built, commit_of
 from cases import BATCHES, TYPES, Case, cases
 from turns import Worker, round_of_ratios
-from verdicts import LEAST_ROUNDS, Verdict, estimate, verdict
+from verdicts import CONFIDENCE, LEAST_ROUNDS, Verdict, estimate, verdict
 
 _MOST_ROUNDS_TIMES = 3  # unclear cases go on for so many times the rounds
 
@@ -75,7 +75,7 @@ def report(ratios: dict[Case, list[float]], chosen: Sequence[Case], limit: float
         count[v] += 1
         print(f"{case.describe():<32}{len(ratios[case]):>7}{e.ratio:>8.3f}{e.noise:>8.1%}  {v.value}")
     print("; ".join(f"{v.value}: {n}" for v, n in count.items()))
-    print("ratio: time of head by time of base; noise: half the 95 % interval")
+    print(f"ratio: time of head by time of base; noise: half the {CONFIDENCE:.0%} interval")
     if count[Verdict.SLOWER]:
         print(f"FAILED: {count[Verdict.SLOWER]} cases are slower by more than {limit - 1:.0%}")
         return 1

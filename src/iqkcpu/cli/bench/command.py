@@ -36,7 +36,7 @@ def bench(
     isa: Annotated[str | None, typer.Option(help="Instruction set; by default the best.")] = None,
     seconds: Annotated[
         float | None,
-        typer.Option(min=0, help="Seconds per type and batch; by default what makes 30 in all, at most 1."),
+        typer.Option(min=0, help="Seconds per type and batch; by default few enough for all of them."),
     ] = None,
     plot: Annotated[Path | None, typer.Option(metavar="FILE.png", help="Draw the results (needs matplotlib).")] = None,
     json: Annotated[bool, typer.Option("--json", help="Print JSON.")] = False,

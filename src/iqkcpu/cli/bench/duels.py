@@ -53,9 +53,16 @@ class Outcome:
 
 
 def run(request: Request) -> None:
-    """Measure and print all peers, those that are missing as a line that says what to install."""
+    """Measure and print all peers, those that are missing as a line that says what to install.
+
+    Raises:
+        typer.BadParameter: no peer has any of the types.
+    """
     names = {t.name for t in request.types}
     peers = [peer for peer in ALL if peer.type in names]
+    if not peers:
+        there = ", ".join(dict.fromkeys(peer.type for peer in ALL))
+        raise typer.BadParameter(f"no peer has one of these types; there are peers of {there}")
     cases = [(peer, batch) for batch in request.batches for peer in peers if not peer.decodes]
     cases += [(peer, 0) for peer in peers if peer.decodes]
     if not (request.json or request.quiet):
