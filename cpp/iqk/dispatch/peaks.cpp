@@ -79,16 +79,16 @@ Peaks measure_peaks(int threads) {
   peaks.float_gflops = loop_rate(isa.kernels->float_loop);
   peaks.ghz = clock_ghz();
 
-  // Twice the last-level cache, at least 64 MiB, in pieces for the threads: copying takes half of it to the
-  // other half.
+  // Twice the last-level cache, at least 64 MiB, in pieces for the threads. A copy goes from one half
+  // to the other.
   const size_t bytes =
       static_cast<size_t>(std::max<int64_t>(64 << 20, 2 * cache_sizes().l3)) / (2 * kPiece) * (2 * kPiece);
   AlignedBuffer buffer(bytes);
   uint8_t* const data = static_cast<uint8_t*>(buffer.data());
   std::memset(data, 1, bytes);
-  const auto rate = [&](size_t range,
-                        auto&& body) {  // bytes per nanosecond of a pass over the first `range` bytes
-    const double time = best_time(6, [&] {
+  // Bytes per nanosecond of the best of so many passes over the first `range` bytes.
+  const auto rate = [&](int passes, size_t range, auto&& body) {
+    const double time = best_time(passes, [&] {
       parallel_for(threads, static_cast<int64_t>(range / kPiece),
                    [&](int64_t i, int) { body(data + static_cast<size_t>(i) * kPiece); });
     });
@@ -96,7 +96,7 @@ Peaks measure_peaks(int threads) {
   };
   volatile uint64_t sink = 0;
   const auto read_rate = [&](auto streams) {
-    return rate(bytes, [&](const uint8_t* at) {
+    return rate(3, bytes, [&](const uint8_t* at) {
       const uint64_t seen = read_streams(reinterpret_cast<const uint64_t*>(at), kPiece / 8, streams);
       if (seen == 0) sink = seen;
     });
@@ -105,8 +105,8 @@ Peaks measure_peaks(int threads) {
   peaks.read_gbs =
       std::max({read_rate(std::make_index_sequence<1>()), read_rate(std::make_index_sequence<2>()),
                 read_rate(std::make_index_sequence<4>()), read_rate(std::make_index_sequence<8>())});
-  peaks.write_gbs = rate(bytes, [](uint8_t* at) { std::memset(at, 3, kPiece); });
-  peaks.copy_gbs = 2 * rate(bytes / 2, [&](uint8_t* at) { std::memcpy(at + bytes / 2, at, kPiece); });
+  peaks.write_gbs = rate(6, bytes, [](uint8_t* at) { std::memset(at, 3, kPiece); });
+  peaks.copy_gbs = 2 * rate(6, bytes / 2, [&](uint8_t* at) { std::memcpy(at + bytes / 2, at, kPiece); });
   return peaks;
 }
 
