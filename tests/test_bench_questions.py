@@ -73,9 +73,10 @@ def test_cliffs_are_batches_slower_than_larger_ones() -> None:
 
 def test_a_cliff_counts_when_it_is_seen_again() -> None:
     cliff = Cliff(4, 6, 1.5)
-    truth = {4: 1.2, 5: 1.19, 6: 1.0}
-    assert cliffs._confirmed(cliff, (4, 5, 6), truth.__getitem__) == Cliff(4, 6, 1.2)
-    assert cliffs._confirmed(cliff, (4, 5, 6), {4: 1.0, 5: 1.0, 6: 1.0}.__getitem__) is None
+    seen = {4: 1.5, 5: 1.3, 6: 1.0}
+    assert cliffs._confirmed(cliff, seen, {4: 1.2, 5: 1.19, 6: 1.0}.__getitem__) == Cliff(4, 6, 1.2)
+    assert cliffs._confirmed(cliff, seen, {4: 1.2, 5: 1.0, 6: 1.2}.__getitem__) == Cliff(4, 5, 1.2)
+    assert cliffs._confirmed(cliff, seen, {4: 1.0, 5: 1.0, 6: 1.0}.__getitem__) is None
 
 
 def test_cliffs_covers_the_batches_that_are_asked_for() -> None:

@@ -26,7 +26,7 @@ ROWS = 512  # 600 batches of these take a few seconds
 LIMIT = 1.05  # times as long as a larger batch
 _SECONDS_PER_TYPE = 15.0
 _LEAST_PASSES = 3
-_PAIRS = (5, 16)  # runs that show a cliff again: the second lot where the first ones do
+_PAIRS = (3, 4, 14)  # runs that show a cliff again: each lot only where those before do
 
 
 @dataclass(frozen=True)
@@ -114,18 +114,21 @@ def _measured(t: iqkcpu.Type, batches: Sequence[int], request: Request) -> Curve
             best[batch] = min(best[batch], took)
             spent += took
         passes += 1
-    found = [confirmed for cliff in find_cliffs(best) if (confirmed := _confirmed(cliff, batches, time_of)) is not None]
+    found = [confirmed for cliff in find_cliffs(best) if (confirmed := _confirmed(cliff, best, time_of)) is not None]
     return Curve(t.name, iqkcpu.plan(w, 1).threshold or None, best, found)
 
 
-def _confirmed(cliff: Cliff, batches: Sequence[int], time_of: Callable[[int], float]) -> Cliff | None:
+def _confirmed(cliff: Cliff, seconds: Mapping[int, float], time_of: Callable[[int], float]) -> Cliff | None:
     """Return the cliff as pairs of runs show it, one right after the other, or None where they do not.
 
     What else the machine does comes and goes, so times of different moments are no proof.
     """
-    following = next(b for b in batches if b > cliff.batch)
+    candidates = [cliff.larger]
+    following = min(b for b in seconds if b > cliff.batch)
+    if following != cliff.larger and seconds[cliff.batch] > LIMIT * seconds[following]:
+        candidates.append(following)
     shown: list[Cliff] = []
-    for larger in {cliff.larger, following}:
+    for larger in candidates:
         ratios: list[float] = []
         for pairs in _PAIRS:
             ratios += [time_of(cliff.batch) / time_of(larger) for _ in range(pairs)]
