@@ -87,8 +87,8 @@ def cliffs(document: Any) -> str:
     for curve in document["results"]:
         worst = max(curve["cliffs"], key=lambda c: c["ratio"], default=None)
         text = "" if worst is None else f"batch {worst['batch']}: {worst['ratio']:.2f} x the time of {worst['larger']}"
-        rows.append([curve["type"], curve["threshold"] or "", len(curve["cliffs"]), text])
-    return table(["type", " panel from", " cliffs", "worst"], rows)
+        rows.append([curve["type"], curve["threshold"] or "", len(curve["cliffs"]), curve["unchecked"], text])
+    return table(["type", " panel from", " cliffs", " not looked at again", "worst"], rows)
 
 
 def page(documents: dict[str, Any], info: Any, command: str, date: str) -> str:

@@ -79,6 +79,15 @@ def test_a_cliff_counts_when_it_is_seen_again() -> None:
     assert cliffs._confirmed(cliff, seen, {4: 1.0, 5: 1.0, 6: 1.0}.__getitem__) is None
 
 
+def test_a_busy_machine_is_not_taken_for_cliffs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cliffs, "_MOST_CHECKED", 2)
+    times = iter([9.0, 8.0, 7.0, 6.0, 5.0, 1.0] * cliffs._LEAST_PASSES)
+    monkeypatch.setattr(cliffs, "seconds_of", lambda call: next(times, 1.0))
+    curve = json.loads(run("--cliffs", "Q8_0", "--batch", "1,2,3,4,5,6", "--json"))["results"][0]
+    assert curve["cliffs"] == []  # not seen again
+    assert curve["unchecked"] == 3
+
+
 def test_cliffs_covers_the_batches_that_are_asked_for() -> None:
     document = json.loads(run("--cliffs", "Q8_0", "F32", "--batch", "1,2,9", "--json"))
     assert [curve["type"] for curve in document["results"]] == ["Q8_0", "F32"]

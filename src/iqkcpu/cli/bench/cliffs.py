@@ -26,6 +26,7 @@ ROWS = 512  # 600 batches of these take a few seconds
 LIMIT = 1.05  # times as long as a larger batch
 _SECONDS_PER_TYPE = 15.0
 _LEAST_PASSES = 3
+_MOST_CHECKED = 100
 _PAIRS = (3, 4, 14)  # runs that show a cliff again: each lot only where those before do
 
 
@@ -49,6 +50,8 @@ class Curve:
     """The first batch that takes the panel, where the type has one."""
     seconds: dict[int, float]
     cliffs: list[Cliff]
+    unchecked: int
+    """Further batches that looked like cliffs, too many to look at again: what else runs here disturbs too much."""
 
 
 def find_cliffs(seconds: Mapping[int, float], limit: float = LIMIT) -> list[Cliff]:
@@ -114,8 +117,10 @@ def _measured(t: iqkcpu.Type, batches: Sequence[int], request: Request) -> Curve
             best[batch] = min(best[batch], took)
             spent += took
         passes += 1
-    found = [confirmed for cliff in find_cliffs(best) if (confirmed := _confirmed(cliff, best, time_of)) is not None]
-    return Curve(t.name, iqkcpu.plan(w, 1).threshold or None, best, found)
+    suspects = sorted(find_cliffs(best), key=lambda c: -c.ratio)
+    confirmed = [_confirmed(cliff, best, time_of) for cliff in suspects[:_MOST_CHECKED]]
+    found = sorted((cliff for cliff in confirmed if cliff is not None), key=lambda c: c.batch)
+    return Curve(t.name, iqkcpu.plan(w, 1).threshold or None, best, found, max(0, len(suspects) - _MOST_CHECKED))
 
 
 def _confirmed(cliff: Cliff, seconds: Mapping[int, float], time_of: Callable[[int], float]) -> Cliff | None:
@@ -141,7 +146,10 @@ def _confirmed(cliff: Cliff, seconds: Mapping[int, float], time_of: Callable[[in
 
 def _text(curve: Curve) -> str:
     panel = "no panel" if curve.threshold is None else f"panel from {curve.threshold}"
-    lines = [_cliff_text(group) for group in _neighbours(curve.cliffs)] or ["no cliff"]
+    lines = [_cliff_text(group) for group in _neighbours(curve.cliffs)]
+    if curve.unchecked:
+        lines.append(f"{curve.unchecked} more may be: the machine is too busy to tell")
+    lines = lines or ["no cliff"]
     return "\n".join([f"{curve.type:<12}{panel:<16}{lines[0]}", *(f"{'':<28}{line}" for line in lines[1:])])
 
 
