@@ -15,6 +15,7 @@ from .._machine import Peaks, last_level_cache
 from .._weights import random_weights
 
 _MOST_COPIES = 512 << 20  # bytes of weights that one type takes at most
+_LEAST_SECONDS = 0.02  # of one run, where there are rows enough
 
 
 @dataclass(frozen=True)
@@ -80,7 +81,7 @@ def _best_of(w: iqkcpu.QuantTensor, x: NDArray[np.float32], rows: int, seconds: 
     group = w.type.interleave
     used = min(rows, max(group, rows // 64 // group * group))
     # Doubling, not in proportion: a part of the time, quantizing x, is the same for any number of rows.
-    while used < rows and _time(w, x, used, 0.0) < seconds / 6:
+    while used < rows and _time(w, x, used, 0.0) < max(seconds / 6, _LEAST_SECONDS):
         used = min(rows, 2 * used)
     return used, _time(w, x, used, seconds)
 
