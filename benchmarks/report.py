@@ -98,9 +98,9 @@ def page(documents: dict[str, Any], info: Any, command: str, date: str) -> str:
     call = documents["call"]["results"][0]["seconds"] * 1e6
     return f"""# Benchmarks
 
-Written by `benchmarks/report.py`; run it again for another machine. Figures of different machines, and of one machine at
-different hours, are not comparable; what stands in one table was measured in one run. How: the best of several runs, at
-batch 1 over copies of the weights that exceed the last-level cache where 512 MiB of copies can.
+Written by `benchmarks/report.py`; run it again for another machine. Figures of different machines, and of one machine
+at different hours, are not comparable; what stands in one table was measured in one run. How: the best of several runs,
+at batch 1 over copies of the weights that exceed the last-level cache where 512 MiB of copies can.
 
 | | |
 | --- | --- |
