@@ -1,31 +1,36 @@
-"""Blocks of experts, for pytest-benchmark: `pytest benchmarks/test_moe.py --benchmark-only`.
+"""Blocks of experts.
 
-Up and gate of 64 experts of 2048 x 7168, of which each token takes 8. Within a group, "TYPE, N tokens", stand: up and
-gate in one pass; the same as two products; two calls of `mul_mat_id` with the activation in NumPy; one `mul_mat_id`;
-and `mul_mat` of 8 experts, one after the other, with as many rows as an expert has on average. Extra columns give the
-rates, GB/s counting the experts that are used.
+Up and gate of 64 experts of 2048 x 7168, of which each token takes 8. Within a group, "TYPE, N tokens" (N is the
+parameter batch), stand: up and gate in one pass; the same as two products; two calls of `mul_mat_id` with the
+activation in NumPy; one `mul_mat_id`; and `mul_mat` of 8 experts, one after the other, with as many rows as an expert
+has on average. Extra columns give the rates, GB/s counting the experts that are used.
 """
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-import pytest
 
 import iqkcpu
+from conftest import Chosen
 from iqkcpu.cli._weights import random_weights
 
 EXPERTS, ROWS, K, USED = 64, 2048, 7168, 8
-TYPES = ("Q4_K", "IQ4_K", "IQ2_K", "IQ1_S", "IQ1_S_R4")
-TOKENS = (1, 8, 64, 512)
+TYPES = ("Q4_K", "IQ2_K", "IQ4_K", "IQ1_S", "IQ1_S_R4")
+TOKENS = (1, 64, 8, 512)
 CASES = ("fused", "two products", "two calls and NumPy", "one call", "dense")
 
 
-@pytest.fixture(scope="module", params=TYPES)
-def pair(request: pytest.FixtureRequest) -> tuple[iqkcpu.QuantTensor, iqkcpu.QuantTensor]:
-    t = iqkcpu.Type(request.param)
+def cases(chosen: Chosen) -> dict[str, Any]:
+    return {"name": chosen(TYPES[:2], TYPES), "batch": chosen(TOKENS[:2], TOKENS), "case": CASES}
+
+
+@functools.lru_cache(maxsize=1)
+def pair(name: str) -> tuple[iqkcpu.QuantTensor, iqkcpu.QuantTensor]:
+    t = iqkcpu.Type(name)
     up, gate = (
         iqkcpu.QuantTensor(random_weights(t, EXPERTS * ROWS, K, np.random.default_rng(seed)).raw, t, (EXPERTS, ROWS, K))
         for seed in (1, 2)
@@ -33,10 +38,9 @@ def pair(request: pytest.FixtureRequest) -> tuple[iqkcpu.QuantTensor, iqkcpu.Qua
     return up, gate
 
 
-@pytest.mark.parametrize("case", CASES)
-@pytest.mark.parametrize("tokens", TOKENS)
-def test_experts(benchmark: Any, pair: tuple[iqkcpu.QuantTensor, iqkcpu.QuantTensor], tokens: int, case: str) -> None:
-    up, gate = pair
+def test_experts(benchmark: Any, name: str, batch: int, case: str) -> None:
+    up, gate = pair(name)
+    tokens = batch
     rng = np.random.default_rng(3)
     ids = np.argsort(rng.random((tokens, EXPERTS)), axis=1)[:, :USED]
     x = rng.standard_normal((tokens, K), np.float32) / 100

@@ -2,6 +2,7 @@
 #include <algorithm>
 #include <chrono>
 #include <cstring>
+#include <utility>
 
 #include "iqk/base/buffer.h"
 #include "iqk/base/cpu.h"
@@ -11,6 +12,8 @@
 namespace iqk {
 
 namespace {
+
+constexpr size_t kPiece = 1 << 20;  // bytes that a thread takes at a time
 
 double seconds() {
   return std::chrono::duration<double>(std::chrono::steady_clock::now().time_since_epoch()).count();
@@ -31,11 +34,13 @@ double best_time(int repetitions, F&& f) {
 double clock_ghz() {
   constexpr int64_t kAdds = 1 << 20;
   const double time = best_time(20, [] {
-    uint64_t x = 1;
+    uint64_t x = 1, step = 3;
     for (int64_t i = 0; i < kAdds / 16; ++i)
       for (int j = 0; j < 16; ++j) {
-        x += 3;
-        asm volatile("" : "+r"(x));  // one add after the other
+        x += step;
+        // One add after the other, and of registers: some CPUs do several additions of constants in one
+        // cycle.
+        asm volatile("" : "+r"(x), "+r"(step));
       }
   });
   return static_cast<double>(kAdds) / time * 1e-9;
@@ -52,19 +57,16 @@ double loop_rate(double (*loop)(int64_t)) {
   return best;
 }
 
-uint64_t read_all(const uint64_t* p, size_t count) {
-  uint64_t a = 0, b = 0, c = 0, d = 0, e = 0, f = 0, g = 0, h = 0;
-  for (size_t i = 0; i + 8 <= count; i += 8) {
-    a |= p[i];
-    b |= p[i + 1];
-    c |= p[i + 2];
-    d |= p[i + 3];
-    e |= p[i + 4];
-    f |= p[i + 5];
-    g |= p[i + 6];
-    h |= p[i + 7];
-  }
-  return a | b | c | d | e | f | g | h;
+uint64_t read_line(const uint64_t* p) { return p[0] | p[1] | p[2] | p[3] | p[4] | p[5] | p[6] | p[7]; }
+
+// Reads lines of as many parts as there are numbers, one of each in turn: hardware follows each stream on its
+// own.
+template <size_t... stream>
+uint64_t read_streams(const uint64_t* p, size_t count, std::index_sequence<stream...>) {
+  const size_t part = count / sizeof...(stream);
+  uint64_t seen = 0;
+  for (size_t i = 0; i < part; i += 8) seen |= (read_line(p + stream * part + i) | ...);
+  return seen;
 }
 
 }  // namespace
@@ -77,27 +79,34 @@ Peaks measure_peaks(int threads) {
   peaks.float_gflops = loop_rate(isa.kernels->float_loop);
   peaks.ghz = clock_ghz();
 
-  // Twice the last-level cache, at least 64 MiB, in pieces for the threads.
-  const size_t bytes = static_cast<size_t>(std::max<int64_t>(64 << 20, 2 * cache_sizes().l3)),
-               piece = 1 << 20;
-  const int64_t pieces = static_cast<int64_t>(bytes / piece);
-  AlignedBuffer from(bytes), to(bytes);
-  uint8_t *source = static_cast<uint8_t*>(from.data()), *target = static_cast<uint8_t*>(to.data());
-  std::memset(source, 1, bytes);
-  std::memset(target, 2, bytes);
+  // Twice the last-level cache, at least 64 MiB, in pieces for the threads. A copy goes from one half
+  // to the other.
+  const size_t bytes =
+      static_cast<size_t>(std::max<int64_t>(64 << 20, 2 * cache_sizes().l3)) / (2 * kPiece) * (2 * kPiece);
+  AlignedBuffer buffer(bytes);
+  uint8_t* const data = static_cast<uint8_t*>(buffer.data());
+  std::memset(data, 1, bytes);
+  // Bytes per nanosecond of the best of so many passes over the first `range` bytes.
+  const auto rate = [&](int passes, size_t range, auto&& body) {
+    const double time = best_time(passes, [&] {
+      parallel_for(threads, static_cast<int64_t>(range / kPiece),
+                   [&](int64_t i, int) { body(data + static_cast<size_t>(i) * kPiece); });
+    });
+    return static_cast<double>(range) / time * 1e-9;
+  };
   volatile uint64_t sink = 0;
-  const auto run = [&](auto&& body) {
-    return best_time(6, [&] {
-      parallel_for(threads, pieces, [&](int64_t i, int) { body(static_cast<size_t>(i) * piece); });
+  const auto read_rate = [&](auto streams) {
+    return rate(3, bytes, [&](const uint8_t* at) {
+      const uint64_t seen = read_streams(reinterpret_cast<const uint64_t*>(at), kPiece / 8, streams);
+      if (seen == 0) sink = seen;
     });
   };
-  const double gigabytes = static_cast<double>(bytes) * 1e-9;
-  peaks.read_gbs = gigabytes / run([&](size_t at) {
-                     const uint64_t x = read_all(reinterpret_cast<const uint64_t*>(source + at), piece / 8);
-                     if (x == 0) sink = x;
-                   });
-  peaks.write_gbs = gigabytes / run([&](size_t at) { std::memset(target + at, 3, piece); });
-  peaks.copy_gbs = 2 * gigabytes / run([&](size_t at) { std::memcpy(target + at, source + at, piece); });
+  // How many streams a core reads fastest differs.
+  peaks.read_gbs =
+      std::max({read_rate(std::make_index_sequence<1>()), read_rate(std::make_index_sequence<2>()),
+                read_rate(std::make_index_sequence<4>()), read_rate(std::make_index_sequence<8>())});
+  peaks.write_gbs = rate(6, bytes, [](uint8_t* at) { std::memset(at, 3, kPiece); });
+  peaks.copy_gbs = 2 * rate(6, bytes / 2, [&](uint8_t* at) { std::memcpy(at + bytes / 2, at, kPiece); });
   return peaks;
 }
 
