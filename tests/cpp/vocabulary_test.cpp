@@ -373,6 +373,12 @@ void test_floats_of(int round) {
   SAME("splat_half", splat_half<N>(half));
   SAME("floats_i8", floats_i8<N>(small_load(bytes)));
   SAME("floats_u8", floats_u8<N>(small_load(bytes)));
+  if constexpr (N == 8) {
+    const std::vector<float> table = input_floats(round, 64);
+    Input codes(round, 16);
+    for (uint8_t* code = &codes[0]; code != &codes[0] + 16; ++code) *code &= 63;
+    SAME("look_up_floats", look_up_floats(table.data(), small_load(codes)));
+  }
 }
 
 template <int Stride>
@@ -464,11 +470,15 @@ void test_acc(int pattern) {
     float got[16], want[16], folded[8];
     isa::fstore(got, isa::to_float(ints));
     isa::fstore(folded, isa::folded_to_float(ints));
+    float bits[16], wanted_bits[16];  // compared where the codes have no bias
+    isa::fstore(bits, isa::as_floats(ints));
+    gen::fstore(wanted_bits, gen::as_floats(wanted.finish()));
     gen::fstore(want, gen::to_float(wanted.finish()));
     static const std::string name = "Acc<" + std::to_string(Max) + ">";
     current = name.c_str();
     bool ok = true;
     for (int i = 0; i < 16; ++i) ok &= got[i] - static_cast<float>(biases[i]) == want[i];
+    if (!is_signed || isa::kSignedBias == 0) ok &= std::memcmp(bits, wanted_bits, sizeof bits) == 0;
     for (int i = 0; i < 8; ++i)
       ok &= folded[i] - static_cast<float>(biases[i] + biases[i + 8]) == want[i] + want[i + 8];
     check(ok);
@@ -546,6 +556,77 @@ void test_sign_fields(int round) {
   SAME("load_sign_fields", flip_signs<3>(load(x), load_sign_fields<Stride>(fields), 128));
 }
 
+// A grid of random entries whose digits choose from random levels.
+template <class Entry, class Code, int Count>
+struct RandomGrid {
+  static constexpr int kCount = Count;
+  static constexpr int kDigitBits = sizeof(Entry) == 8 ? 2 : 3;
+  std::vector<Entry> table;
+  std::vector<Code> packed;
+  std::vector<uint8_t> digits;
+  const Entry* entries;
+  const Code* codes;
+  const uint8_t* levels;
+  RandomGrid() : table(Count), packed(Count * (2 / sizeof(Code))), digits(64) {
+    for (size_t i = 0; i < 64; ++i)
+      digits[i] = i < 1 << kDigitBits ? static_cast<uint8_t>(random_bits()) : digits[i % (1 << kDigitBits)];
+    for (size_t n = 0; n < Count; ++n) {
+      const auto code = static_cast<uint16_t>(random_bits());
+      for (size_t j = 0; j < sizeof(Entry); ++j)
+        table[n] |= static_cast<Entry>(digits[code >> kDigitBits * j & ((1 << kDigitBits) - 1)]) << 8 * j;
+      packed[n] = static_cast<Code>(code);
+      if constexpr (sizeof(Code) == 1) packed[Count + n] = static_cast<Code>(code >> 8);
+    }
+    entries = table.data();
+    codes = packed.data();
+    levels = digits.data();
+  }
+};
+
+// What grid8_words and its like put.
+template <class Vocabulary>
+Raw all_vectors(Vocabulary run) {
+  Raw all(256);
+  run([&](auto v, auto x) { std::memcpy(all.data() + 64 * v, &x, 64); });
+  return all;
+}
+
+template <int Count>
+void test_grid8_words() {
+  const RandomGrid<uint64_t, uint16_t, Count> grid;
+  uint16_t index[32];
+  for (uint16_t& i : index) i = static_cast<uint16_t>(random_int(0, Count - 1));
+  current = "grid8_words";
+  const Raw want =
+      all_vectors([&](auto put) { gen::grid8_words(grid, index, [] { return gen::splat(0); }, put); });
+  check(want ==
+        all_vectors([&](auto put) { isa::grid8_words(grid, index, [&] { return isa::load(index); }, put); }));
+}
+
+void test_grids(int round) {
+  test_grid8_words<256>();
+  test_grid8_words<512>();
+  const RandomGrid<uint64_t, uint16_t, 256> grid8;
+  const RandomGrid<uint32_t, uint8_t, 256> grid4;
+  const Input index(round, 64);
+  current = "grid8_bytes";
+  check(all_vectors([&](auto put) { gen::grid8_bytes(grid8, index, put); }) ==
+        all_vectors([&](auto put) { isa::grid8_bytes(grid8, index, put); }));
+  current = "grid4_bytes";
+  check(all_vectors([&](auto put) { gen::grid4_bytes(grid4, index, put); }) ==
+        all_vectors([&](auto put) { isa::grid4_bytes(grid4, index, put); }));
+
+  const RandomGrid<uint32_t, uint8_t, 512> large;
+  const Input high(round, 8);
+  uint16_t words[64];  // as zip_lo8 and zip_hi8 put them
+  for (int n = 0; n < 64; ++n)
+    words[n % 16 / 8 * 32 + n / 16 * 8 + n % 8] =
+        static_cast<uint16_t>(index[n] | (high[n / 8] >> n % 8 & 1) << 8);
+  current = "grid4_words";
+  check(all_vectors([&](auto put) { gen::grid4_words(large, words, index, high, put); }) ==
+        all_vectors([&](auto put) { isa::grid4_words(large, words, index, high, put); }));
+}
+
 void test_codebooks(int round) {
   std::vector<uint64_t> grid8_table(256);
   std::vector<uint32_t> grid4_table(256);
@@ -554,6 +635,8 @@ void test_codebooks(int round) {
   const Input index(round, 16);
   SAME("grid8", grid8(grid8_table.data(), [&](auto c) { return index[decltype(c)::value]; }));
   SAME("grid4", grid4(grid4_table.data(), [&](auto c) { return index[decltype(c)::value]; }));
+
+  test_grids(round);
 
   const Input x(kRounds - 1 - round, 64), signs(round, 32), words(round, 64);
   for (int twice : {0, 1, 2, 16, 32, 128, 255}) {

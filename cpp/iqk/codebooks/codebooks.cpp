@@ -44,7 +44,9 @@ constexpr uint64_t iq1s(int n) { return expand<uint64_t>(kIq1sCodes[n], kIq1sLev
 #define IQK_TIMES_1024(f, n) IQK_TIMES_512(f, n), IQK_TIMES_512(f, n + 512)
 #define IQK_TIMES_2048(f, n) IQK_TIMES_1024(f, n), IQK_TIMES_1024(f, n + 1024)
 
-constexpr uint8_t iq2_digit(int n) { return static_cast<uint8_t>(n % 4 < 3 ? kIq2Levels[n % 4] + kIq2Bias : 0); }
+constexpr uint8_t iq2_digit(int n) {
+  return static_cast<uint8_t>(n % 4 < 3 ? kIq2Levels[n % 4] + kIq2Bias : 0);
+}
 constexpr uint8_t iq3xxs_digit(int n) { return static_cast<uint8_t>(kIq3xxsLevels[n % 8] + kIq3xxsBias); }
 constexpr uint8_t iq3s_digit(int n) { return static_cast<uint8_t>(kIq3sLevels[n % 8] + kIq3sBias); }
 constexpr uint8_t iq3xxs_byte(int n) { return static_cast<uint8_t>(kIq3xxsCodes[n % 256] >> n / 256 * 8); }

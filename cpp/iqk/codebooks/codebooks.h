@@ -10,8 +10,8 @@ namespace iqk {
 // Grids: entry n is a group of 8 (iq3: 4) weights, lane j in byte j. Magnitudes have a bias added, so that
 // bias +- magnitude is an unsigned byte; the ternary values -1, 0, 1 are stored as 0, 1, 2.
 constexpr int kIq2Bias = 64, kIq3xxsBias = 64, kIq3sBias = 16, kIq1sBias = 1;
-// The packed entries that the grids are expanded from, a digit of two bits per weight; of entries of four weights, whose
-// digits have three bits, all lower bytes and then all upper ones.
+// The packed entries that the grids are expanded from, a digit of two bits per weight; of entries of four
+// weights, whose digits have three bits, all lower bytes and then all upper ones.
 alignas(64) extern const uint16_t kIq2xxsCodes[256], kIq2xsCodes[512];
 alignas(64) extern const uint8_t kIq3xxsBytes[512], kIq3sBytes[1024];
 // Biased levels by digit, over and over.

@@ -16,8 +16,8 @@ constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of til
 constexpr int64_t kMostPanels = 4;        // of a tile: they share the activations in the second-level cache
 constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
 
-// How high tiles of rows are: one or several panels, or of about kTileBytes of weights, such that there are some for
-// every thread many times over.
+// How high tiles of rows are: one or several panels, or of about kTileBytes of weights, such that there are
+// some for every thread many times over.
 int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t columns) {
   const Weights& w = *p.weights[0];
   if (path == Path::kPanel || path == Path::kFloatPanel) {
@@ -214,8 +214,13 @@ class Driver {
         for (int64_t part = 0; part < rows; part += height) {
           const bool last_part = part + height >= rows, last = last_part && u + kPanelUnits >= units_of(w());
           for (int i = m; i < m + together; ++i)
-            fetch_units(i, matrix, last ? row + rows : last_part ? row : row + part + height,
-                        last ? 0 : last_part ? u + kPanelUnits : u);
+            fetch_units(i, matrix,
+                        last        ? row + rows
+                        : last_part ? row
+                                    : row + part + height,
+                        last        ? 0
+                        : last_part ? u + kPanelUnits
+                                    : u);
           add_units(pass, matrix, row + part, static_cast<int>(std::min(height, rows - part)), u, m,
                     m + together, to, part, stride);
         }
@@ -223,7 +228,8 @@ class Driver {
     return stride;
   }
 
-  // Adds the products of one panel of matrices [m, end) over units [u, u + kPanelUnits) to the sums from row `at` on.
+  // Adds the products of one panel of matrices [m, end) over units [u, u + kPanelUnits) to the sums from row
+  // `at` on.
   void add_units(const Pass& pass, int64_t matrix, int64_t row, int rows, int64_t u, int m, int end,
                  const WorkerMemory& to, int64_t at, int64_t stride) {
     const FormatKernels& f = p_.format();

@@ -1,5 +1,5 @@
-// What the AVX-512 instruction sets share: one 512-bit register per vector. Needs F, BW, DQ, VL and VNNI; look-ups and
-// signs are added by avx512vnni.h and avx512vbmi.h. Definitions: generic.h.
+// What the AVX-512 instruction sets share: one 512-bit register per vector. Needs F, BW, DQ, VL and VNNI;
+// look-ups and signs are added by avx512vnni.h and avx512vbmi.h. Definitions: generic.h.
 #pragma once
 
 #if defined(__GNUC__) && !defined(__clang__)  // GCC 12 and 13 warn inside their own header (bug 105593)
@@ -277,9 +277,7 @@ struct PanelAcc {
   using Line = Bytes;
   __m512i sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
-  IQK_MEMBER void start(const uint8_t* first) {
-    sum = four(first);
-  }
+  IQK_MEMBER void start(const uint8_t* first) { sum = four(first); }
   // A register for all vectors of the line: with the broadcast in the product, the loads would decide.
   IQK_INLINE __m512i four(const uint8_t* p) {
     int32_t x;

@@ -7,7 +7,8 @@ namespace IQK_NS {
 
 // ---- Look-ups --------------------------------------------------------------------------------------------
 //
-// vpermb looks at six bits: with four copies of a table of 16 entries, what stands above the nibble does not matter.
+// vpermb looks at six bits: with four copies of a table of 16 entries, what stands above the nibble does not
+// matter.
 
 IQK_INLINE Bytes permute(Bytes table, Bytes index) { return {_mm512_permutexvar_epi8(index.v, table.v)}; }
 IQK_INLINE Bytes lookup_low(Bytes table, Bytes x) { return permute(table, x); }
@@ -58,7 +59,8 @@ IQK_INLINE Bytes flip_signs(Bytes x, const Signs& signs, int twice) {
   return {_mm512_mask_sub_epi8(x.v, negative, splat(twice).v, x.v)};
 }
 
-// See grids.h. A grid also has `codes`, its packed entries, and `levels`, bytes by digit, over again up to 64.
+// See grids.h. A grid also has `codes`, its packed entries, and `levels`, bytes by digit, over again up
+// to 64.
 constexpr int grid_index_words(int) { return 0; }
 
 // Packed entries of 16 bits, by words.
@@ -77,7 +79,8 @@ IQK_INLINE void put_grid8(const Grid& grid, __m512i index, Put put) {
   const __m512i entries = packed_entries<Grid::kCount>(grid.codes, index);
   unroll<4>([&](auto v) IQK_LAMBDA {
     constexpr int kEntry = 16 * decltype(v)::value;
-    put(v, permute(load(grid.levels), {shifted_bytes(entries, [](int n) IQK_LAMBDA { return kEntry + 2 * n; })}));
+    put(v, permute(load(grid.levels),
+                   {shifted_bytes(entries, [](int n) IQK_LAMBDA { return kEntry + 2 * n; })}));
   });
 }
 template <class Grid, class Made, class Put>
@@ -102,7 +105,8 @@ IQK_INLINE __m512i packed_bytes(const uint8_t* bytes, __m512i index) {
 template <class Grid, class Entry, class Put>
 IQK_INLINE void put_grid4(const Grid& grid, const uint8_t* index, Entry entry, Put put) {
   // The indices of each first two vectors together: zipped bytes are then four words for each qword.
-  const __m512i pairs = _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15));
+  const __m512i pairs =
+      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15));
   const __m512i at = _mm512_shuffle_epi8(load(index).v, pairs);
   const __m512i lower = entry(0, at), upper = entry(1, at);
   const __m512i entries[2] = {_mm512_unpacklo_epi8(lower, upper), _mm512_unpackhi_epi8(lower, upper)};
@@ -115,11 +119,13 @@ IQK_INLINE void put_grid4(const Grid& grid, const uint8_t* index, Entry entry, P
 }
 template <class Grid, class Put>
 IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, Put put) {
-  put_grid4(grid, index, [&](int plane, __m512i at) IQK_LAMBDA { return packed_bytes(grid.codes + 256 * plane, at); },
-            put);
+  put_grid4(
+      grid, index,
+      [&](int plane, __m512i at) IQK_LAMBDA { return packed_bytes(grid.codes + 256 * plane, at); }, put);
 }
 template <class Grid, class Put>
-IQK_INLINE void grid4_words(const Grid& grid, const uint16_t*, const uint8_t* low, const uint8_t* high, Put put) {
+IQK_INLINE void grid4_words(const Grid& grid, const uint16_t*, const uint8_t* low, const uint8_t* high,
+                            Put put) {
   // The ninth bits move as their bytes do: bits 4-7 and 8-11 of each sixteen change places.
   uint64_t x;
   std::memcpy(&x, high, 8);

@@ -89,17 +89,17 @@ struct ActivationOrder {
   bool terms;                 // scale * sum of each group is needed
   const uint8_t* lane_scale;  // the scale of each dword lane of the accumulators
   int lanes;                  // how many there are; 0 where the kernels do not need them
-  bool starts;                // so many first values follow: -start_bias * the sum of each dword lane's activations
+  bool starts;  // so many first values follow: -start_bias * the sum of each dword lane's activations
   int start_bias;
-  int panel_bias;             // code of the panel = value + bias
-  bool panel_terms;           // the panel needs scale * sum of each group
+  int panel_bias;    // code of the panel = value + bias
+  bool panel_terms;  // the panel needs scale * sum of each group
   int gemv_scales() const { return 256 + 4 * lanes * (starts ? 2 : 1); }
   int gemv_unit() const { return (gemv_scales() + 4 * scales * (terms ? 2 : 1) + 63) / 64 * 64; }
   int panel_unit(int columns) const { return 4 * columns * (64 + scales * (panel_terms ? 3 : 2)); }
 };
 
-// Integer sums of the panel begin at this much, less the bias times the sum of the activations: taken as they are
-// for floats, they are kPanelZero plus the sum. |sum| stays below 2^22, as 32 * 255 * 127 does.
+// Integer sums of the panel begin at this much, less the bias times the sum of the activations: taken as they
+// are for floats, they are kPanelZero plus the sum. |sum| stays below 2^22, as 32 * 255 * 127 does.
 constexpr int32_t kPanelStart = 0x4b400000;
 constexpr float kPanelZero = 12582912.0f;  // 1.5 * 2^23
 

@@ -15,8 +15,8 @@ constexpr FormatKernels vector_entry(int id) {
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.order = {D::order.dword,    D::lines.dword, V::kScales,    D::kTerms,     D::lane_scales.at,
-             D::kActLanes,      D::kStarts,     D::kStartBias, D::kPanelBias, D::kPanelTerms};
+  k.order = {D::order.dword, D::lines.dword, V::kScales,    D::kTerms,     D::lane_scales.at,
+             D::kActLanes,   D::kStarts,     D::kStartBias, D::kPanelBias, D::kPanelTerms};
   if constexpr (HasVector<F>::value && !HasDecode<F>::value)
     k.decode = [](const DecodeArgs& a) { floats_of_rows(row_source<F>, a); };
   else

@@ -61,12 +61,14 @@ void float_gemv(const FloatArgs& a) {
 constexpr int kFloatDepth = 256;  // columns of weights in one panel
 constexpr int kFloatRows = 16 * kFloatVectors;
 
-// 16 rows from `row` on of `depth` (a multiple of 16) columns from `from` on: `panel` has a line of kFloatRows rows per
-// column. Rows behind the last repeat it.
+// 16 rows from `row` on of `depth` (a multiple of 16) columns from `from` on: `panel` has a line of
+// kFloatRows rows per column. Rows behind the last repeat it.
 template <class F>
 IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from, int depth, float* panel) {
   const int64_t last = (a.rows - 1) / F::kRows;
-  const auto group = [&](int64_t r) { return a.data + (r / F::kRows < last ? r / F::kRows : last) * a.group_bytes; };
+  const auto group = [&](int64_t r) {
+    return a.data + (r / F::kRows < last ? r / F::kRows : last) * a.group_bytes;
+  };
   if constexpr (F::kRows == 16) {
     const uint8_t* p = group(row) + 32 * from;
     const int64_t left = a.k - from;
@@ -86,12 +88,13 @@ IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from,
           std::memcpy(tail, p, static_cast<size_t>(left * F::kBytes));
           p = tail;
         } else if (left >= 2 * kFloatDepth && i * F::kBytes % 64 == 0) {
-          __builtin_prefetch(p + kFloatDepth * F::kBytes);  // of the next panel: too short for the hardware to foresee
+          __builtin_prefetch(p + kFloatDepth *
+                                     F::kBytes);  // of the next panel: too short for the hardware to foresee
         }
         fstore(block + 16 * r, F::vector(p));
       }
-      transpose16(reinterpret_cast<const uint8_t*>(block), 64, reinterpret_cast<uint8_t*>(panel + kFloatRows * i),
-                  kInOrder, 4 * kFloatRows);
+      transpose16(reinterpret_cast<const uint8_t*>(block), 64,
+                  reinterpret_cast<uint8_t*>(panel + kFloatRows * i), kInOrder, 4 * kFloatRows);
     }
   }
 }
@@ -117,8 +120,8 @@ IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float*
   });
 }
 
-// Some rows with all columns; `out` has room for the columns of whole tiles and for a multiple of kFloatRows rows.
-// `packed`: x as [column tile][k padded to 16][kFloatColumns], zero columns behind the last.
+// Some rows with all columns; `out` has room for the columns of whole tiles and for a multiple of kFloatRows
+// rows. `packed`: x as [column tile][k padded to 16][kFloatColumns], zero columns behind the last.
 template <class F>
 void float_panel(const FloatArgs& a, const float* packed) {
   alignas(64) float panel[kFloatRows * kFloatDepth];

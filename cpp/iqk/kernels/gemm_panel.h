@@ -30,15 +30,15 @@ void panel_kernel(const PanelArgs& a) {
       unroll<kFetched>([&](auto i) IQK_LAMBDA { __builtin_prefetch(next + 64 * i); });
       next += kActUnit / S;
       PanelAcc<Max> acc[C][V];
-      unroll<C>([&](auto c) IQK_LAMBDA { unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v].start(starts + 4 * c); }); });
+      unroll<C>([&](auto c)
+                    IQK_LAMBDA { unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v].start(starts + 4 * c); }); });
       unroll<kLines>([&](auto n) IQK_LAMBDA {
         typename PanelAcc<Max>::Line line[V];
         unroll<V>([&](auto v)
                       IQK_LAMBDA { line[v] = PanelAcc<Max>::prepare(codes + n * 4 * kPanelRows + 64 * v); });
         unroll<C>([&](auto c) IQK_LAMBDA {
           const auto four = PanelAcc<Max>::four(act + 4 * (n * C + c));
-          unroll<V>([&](auto v)
-                        IQK_LAMBDA { acc[c][v].template add<decltype(n)::value>(line[v], four); });
+          unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v].template add<decltype(n)::value>(line[v], four); });
         });
       });
       unroll<V>([&](auto v) IQK_LAMBDA {

@@ -84,7 +84,8 @@ IQK_INLINE void put_quads(In in, int b, To to) {
 // To rows of codes, in natural order; at most four units per row.
 template <class F>
 void decode_lines(const GroupWalk& w, int64_t group, int64_t unit, int units, const RowBuffers& to) {
-  constexpr int R = F::kRows, kBlocks = R == 8 ? 4 : 2;  // sub-blocks that are turned together: 16 lines of 64 bytes
+  constexpr int R = F::kRows,
+                kBlocks = R == 8 ? 4 : 2;  // sub-blocks that are turned together: 16 lines of 64 bytes
   const GroupPlace<F> place = group_place<F>(w, group);
   alignas(64) uint8_t tail[F::kUnit];
   alignas(64) uint8_t lines[16 * 64];

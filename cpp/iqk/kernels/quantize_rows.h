@@ -19,7 +19,8 @@ IQK_INLINE uint32_t largest_magnitude(const float* x) {
   return largest;
 }
 
-// One block of 32; false if it has a NaN or an infinity, and then it becomes zero. Bytes may alias anything: without
+// One block of 32; false if it has a NaN or an infinity, and then it becomes zero. Bytes may alias anything:
+// without
 // __restrict the loop would take one number after the other.
 IQK_INLINE bool quantize_block(const float* __restrict x, int8_t* __restrict codes, float* scale) {
   const uint32_t largest = largest_magnitude(x);

@@ -27,8 +27,8 @@ void panel_of_rows(const RowSource& source, const UnpackArgs& a) {
     // 16 dwords hold the scales of one unit (16 each) or of two (8 each).
     const auto transpose = [&](const float* x, uint8_t* to, ptrdiff_t line) {
       for (int part = 0; part < a.units * scales; part += 16)
-        transpose16(reinterpret_cast<const uint8_t*>(x + part), a.units * 4 * scales, to + part * line, kInOrder,
-                    line);
+        transpose16(reinterpret_cast<const uint8_t*>(x + part), a.units * 4 * scales, to + part * line,
+                    kInOrder, line);
     };
     const auto numbers_of_tile = [vector](float* x) { return reinterpret_cast<uint8_t*>(x + 16 * vector); };
     if (source.row_scale)

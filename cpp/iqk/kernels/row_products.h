@@ -13,11 +13,11 @@ struct ActLayout {
   ptrdiff_t unit, step;
 };
 
-// Adds `units` units of R rows, `row` bytes apart, and C columns to sums[row][kMostColumns][16], by dword lane. `lanes`:
-// the rows' lane scales. `act`: the columns' packed units.
+// Adds `units` units of R rows, `row` bytes apart, and C columns to sums[row][kMostColumns][16], by dword
+// lane. `lanes`: the rows' lane scales. `act`: the columns' packed units.
 template <int Max, int A, int C, int R>
-IQK_INLINE void add_some_rows(const uint8_t* codes, const float* lanes, const uint8_t* act, const ActLayout& at,
-                              int units, int units_per_row, float* sums) {
+IQK_INLINE void add_some_rows(const uint8_t* codes, const float* lanes, const uint8_t* act,
+                              const ActLayout& at, int units, int units_per_row, float* sums) {
   Floats<16> total[R][C];
   const auto each = [](auto f) IQK_LAMBDA {
     unroll<R>([&](auto r) IQK_LAMBDA { unroll<C>([&](auto c) IQK_LAMBDA { f(r, c); }); });
@@ -59,13 +59,13 @@ IQK_INLINE void add_some_rows(const uint8_t* codes, const float* lanes, const ui
 
 // The same for any number of rows.
 template <int Max, int A, int C>
-void add_rows(const uint8_t* codes, const float* lanes, const uint8_t* act, const ActLayout& at, int units, int rows,
-              float* sums) {
+void add_rows(const uint8_t* codes, const float* lanes, const uint8_t* act, const ActLayout& at, int units,
+              int rows, float* sums) {
   constexpr int R = kRowsAtOnce;
   int r = 0;
   const auto some = [&](auto count) IQK_LAMBDA {
-    add_some_rows<Max, A, C, decltype(count)::value>(codes + 256 * r * units, lanes + 16 * A * r * units, act, at,
-                                                     units, units, sums + 16 * kMostColumns * r);
+    add_some_rows<Max, A, C, decltype(count)::value>(codes + 256 * r * units, lanes + 16 * A * r * units, act,
+                                                     at, units, units, sums + 16 * kMostColumns * r);
     r += count;
   };
   while (r + R <= rows) some(Constant<R>{});
@@ -106,8 +106,8 @@ IQK_INLINE AddRows row_kernel(int code_class, int accumulators, int columns) {
 }
 
 void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
-  constexpr int kRows = 16;   // at a time
-  constexpr int kUnits = 4;   // of each
+  constexpr int kRows = 16;  // at a time
+  constexpr int kUnits = 4;  // of each
   const GroupWalk& w = g.weights;
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const int S = source.scales, A = source.accumulators, step = columns < 4 ? columns : 4;

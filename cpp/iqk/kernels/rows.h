@@ -18,7 +18,8 @@ constexpr int kMostUnits = 8;
 //   offsets  [i][kScales], added to the codes before scaling; formats with kShift only
 //   minima   [i][kScales], added after it; formats with kVectorMinima only
 //   lanes    [i][kAccumulators][16], the scales of the codes' dword lanes; may be null
-//   shifts   [i][kScales], dwords of four bytes to be added to the codes in place of the offsets; formats with
+//   shifts   [i][kScales], dwords of four bytes to be added to the codes in place of the offsets; formats
+//   with
 //            Derived::kCodeShift only; may be null
 struct RowBuffers {
   uint8_t* codes;
@@ -67,8 +68,8 @@ void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, con
         fstore(to.offsets + S * i, add_where(fsplat<S>(-D::kBias), F::shifts(state), fsplat<S>(F::kShift)));
       if constexpr (D::kCodeShift != 0) {
         if (to.shifts != nullptr)  // 0 or the float with these bytes
-          fstore(to.shifts + S * i,
-                 add_where(fsplat<S>(0), F::shifts(state), fsplat<S>(bits_float(0x01010101u * D::kCodeShift))));
+          fstore(to.shifts + S * i, add_where(fsplat<S>(0), F::shifts(state),
+                                              fsplat<S>(bits_float(0x01010101u * D::kCodeShift))));
       }
       if constexpr (F::kVectorMinima) fstore(to.minima + S * i, F::minima(state));
     };
@@ -156,8 +157,8 @@ constexpr RowSource row_source = {F::kRows,
                                   Derived<F>::lines.position,
                                   row_decoder<F>()};
 
-// What is added to the sums per scale group, minimum + offset * scale, for `count` groups. `bias`: what the codes
-// still are above the values.
+// What is added to the sums per scale group, minimum + offset * scale, for `count` groups. `bias`: what the
+// codes still are above the values.
 inline void make_terms(const RowSource& source, const RowBuffers& b, int count, float bias, float* terms) {
   for (int i = 0; i < count; i += 8) {
     const Floats<8> offset =
@@ -167,8 +168,8 @@ inline void make_terms(const RowSource& source, const RowBuffers& b, int count, 
   }
 }
 
-// Scales of a panel, rounded to 22 bits, so that a multiple by kPanelZero is exact: half floats times small integers
-// have no more, floats lose as much as in one rounding.
+// Scales of a panel, rounded to 22 bits, so that a multiple by kPanelZero is exact: half floats times small
+// integers have no more, floats lose as much as in one rounding.
 template <int N>
 IQK_INLINE Floats<N> panel_scales(Floats<N> x) {
   const Floats<N> minus = fsplat<N>(-1.0f), y = x * fsplat<N>(5.0f);

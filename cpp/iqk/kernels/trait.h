@@ -90,8 +90,8 @@ struct Derived {
   static constexpr int kGroup = 256 / F::kScales;  // weights per scale
   // Offset of the codes as the products see them.
   static constexpr float kBias = F::kOffset + (F::kMax == 0 ? kSignedBias : 0);
-  // The whole part of the bias enters by the first values of integer sums: always in the panel, and in products of rows
-  // where the instruction adds to its sums.
+  // The whole part of the bias enters by the first values of integer sums: always in the panel, and in
+  // products of rows where the instruction adds to its sums.
   static constexpr int kPanelBias = static_cast<int>(kBias + (kBias < 0 ? -0.5f : 0.5f));
   static constexpr bool kStarts = kIntegerStarts && !F::kLines;
   static constexpr int kStartBias = kStarts ? kPanelBias : 0;
@@ -166,8 +166,8 @@ struct Derived {
   }
   static constexpr Lines lines = make_lines();
   // Packed activations of one unit and column for the GEMV: codes in the order of the slots, the
-  // scales of the dword lanes of all accumulators, their first values where there are starts, the scales, scale * sum
-  // of each group where there are terms; whole lines of the cache.
+  // scales of the dword lanes of all accumulators, their first values where there are starts, the scales,
+  // scale * sum of each group where there are terms; whole lines of the cache.
   struct Order {
     uint8_t dword[64];
   };
