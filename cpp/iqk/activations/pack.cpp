@@ -43,8 +43,12 @@ int group_sum(const int8_t* codes, int g, int groups) {
 }  // namespace
 
 void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns,
-               uint8_t* to) {
+               int valid, uint8_t* to) {
   for (int c = 0; c < columns; ++c, to += order.gemv_unit()) {
+    if (c >= valid) {
+      std::memset(to, 0, static_cast<size_t>(order.gemv_unit()));
+      continue;
+    }
     const int8_t* codes = x.codes + ((first + c) * x.units + unit) * 256;
     const float* scales = x.scales + ((first + c) * x.units + unit) * 8;
     for (int i = 0; i < 64; ++i) copy_dword(to + 4 * i, codes + 4 * order.gemv[i]);

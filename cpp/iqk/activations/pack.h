@@ -15,11 +15,12 @@ struct Activations {
   int64_t units;
 };
 
-// Unit `unit` of the columns from `first` on, for a GEMV of `columns` columns.
+// Unit `unit` of the columns from `first` on, for a GEMV of `columns` columns of which `valid` exist; the
+// others become zero.
 void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns,
-               uint8_t* to);
+               int valid, uint8_t* to);
 
-// The same for a panel tile of `columns` columns of which `valid` exist; the others become zero.
+// The same for a panel tile.
 void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns,
                 int valid, uint8_t* to);
 

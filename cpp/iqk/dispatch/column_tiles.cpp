@@ -21,9 +21,12 @@ Cut next_tile(const Product& p, Path path, int64_t left) {
   };
   switch (path) {
     case Path::kGemv: {
+      const int64_t columns = left == 3 && p.isa->kernels->pad_three ? 4 : left;
       int width = 0;
-      while (kGemvColumns[width] > left) ++width;
-      return {kGemvColumns[width], kGemvColumns[width], width};
+      while (kGemvColumns[width] > columns) ++width;
+      Cut cut = up_to(kGemvColumns[width]);
+      cut.width = width;
+      return cut;
     }
     case Path::kPanel: {
       const PanelKernels& kernels = *p.format().panel;
@@ -147,7 +150,7 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
   const Activations x = quantize_tile(p, tile, reinterpret_cast<int8_t*>(worker),
                                       reinterpret_cast<float*>(worker + codes), finite);
   for (int64_t u = 0; u < x.units && path == Path::kGemv; ++u, to += order.gemv_unit() * tile.columns)
-    pack_gemv(x, order, u, 0, tile.columns, to);
+    pack_gemv(x, order, u, 0, tile.columns, tile.valid, to);
   for (int64_t u = 0; u < x.units && path == Path::kPanel; ++u, to += order.panel_unit(tile.columns))
     pack_panel(x, order, u, 0, tile.columns, tile.valid, to);
 }

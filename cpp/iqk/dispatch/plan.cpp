@@ -91,8 +91,8 @@ Plan plan(const Weights& w, int64_t batch, int threads) {
       p.weights = w.type->tier;
       p.activations = integers;
       p.why = above + ": " + name + " is unpacked to an int8 panel of tier " + w.type->tier +
-              ", exact, one float32 scale" + (format.order.terms ? " and offset" : "") + " per " + per +
-              " weights";
+              ", exact, one float32 scale" + (format.order.panel_terms ? " and minimum" : "") + " per " +
+              per + " weights";
       break;
     case Path::kFloatPlain:
     case Path::kFloatGemv:
