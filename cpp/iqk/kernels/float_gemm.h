@@ -2,6 +2,7 @@
 #pragma once
 
 #include "iqk/formats/floats.h"
+#include "iqk/formats/vectors.h"
 #include "iqk/kernels/arguments.h"
 
 namespace IQK_NS {
@@ -70,12 +71,16 @@ IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from,
     return a.data + (r / F::kRows < last ? r / F::kRows : last) * a.group_bytes;
   };
   if constexpr (F::kRows == 16) {
+    // 64 bytes are two columns: the lower and the upper halves of the dwords are the upper halves of floats.
+    static constexpr BytePattern kLowerHalves =
+        byte_pattern([](int, int y) { return y % 4 < 2 ? 128 : y - 2; });
     const uint8_t* p = group(row) + 32 * from;
     const int64_t left = a.k - from;
-    for (int i = 0; i < depth; ++i)
-      for (int r = 0; r < 16; ++r)
-        panel[kFloatRows * i + r] =
-            i < left ? bf16_to_fp32(read<uint16_t>(p + 64 * (i / 2) + 4 * r + i % 2 * 2)) : 0;
+    for (int i = 0; i < depth; i += 2) {
+      const Bytes x = i < left ? load(p + 32 * i) : splat(0);
+      store(panel + kFloatRows * i, lookup(x, load(kLowerHalves)));
+      store(panel + kFloatRows * (i + 1), x & splat32(0xffff0000));
+    }
   } else {
     static constexpr uint8_t kInOrder[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     for (int i = 0; i < depth; i += 16) {
@@ -88,8 +93,8 @@ IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from,
           std::memcpy(tail, p, static_cast<size_t>(left * F::kBytes));
           p = tail;
         } else if (left >= 2 * kFloatDepth && i * F::kBytes % 64 == 0) {
-          __builtin_prefetch(p + kFloatDepth *
-                                     F::kBytes);  // of the next panel: too short for the hardware to foresee
+          // Of the next panel: too short a piece for the hardware to foresee.
+          __builtin_prefetch(p + kFloatDepth * F::kBytes);
         }
         fstore(block + 16 * r, F::vector(p));
       }
@@ -99,9 +104,10 @@ IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from,
   }
 }
 
-// sums[column * stride + row] += panel * x for kFloatRows rows; x packed [depth][C].
+// sums[column * stride + row] += panel * x for kFloatRows rows and C columns; x packed
+// [depth][kFloatColumns].
 template <int C>
-IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float* sums, ptrdiff_t stride) {
+void float_tile(const float* panel, const float* x, int depth, float* sums, ptrdiff_t stride) {
   constexpr int V = kFloatVectors;
   Floats<16> acc[C][V];
   unroll<C>([&](auto c) IQK_LAMBDA {
@@ -111,7 +117,7 @@ IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float*
     Floats<16> w[V];
     unroll<V>([&](auto v) IQK_LAMBDA { w[v] = fload<16>(panel + kFloatRows * i + 16 * v); });
     unroll<C>([&](auto c) IQK_LAMBDA {
-      const Floats<16> one = fsplat<16>(x[C * i + c]);
+      const Floats<16> one = fsplat<16>(x[kFloatColumns * i + c]);
       unroll<V>([&](auto v) IQK_LAMBDA { acc[c][v] = fma(w[v], one, acc[c][v]); });
     });
   }
@@ -124,6 +130,9 @@ IQK_INLINE void float_tile(const float* panel, const float* x, int depth, float*
 // rows. `packed`: x as [column tile][k padded to 16][kFloatColumns], zero columns behind the last.
 template <class F>
 void float_panel(const FloatArgs& a, const float* packed) {
+  const auto tile = [](int64_t columns) {
+    return columns == 1 ? float_tile<1> : columns == 2 ? float_tile<2> : float_tile<kFloatColumns>;
+  };
   alignas(64) float panel[kFloatRows * kFloatDepth];
   const int64_t k = (a.k + 15) / 16 * 16, tiles = (a.columns + kFloatColumns - 1) / kFloatColumns;
   std::memset(a.out, 0, static_cast<size_t>(tiles * kFloatColumns * a.out_stride) * sizeof(float));
@@ -133,8 +142,8 @@ void float_panel(const FloatArgs& a, const float* packed) {
       for (int v = 0; v < kFloatVectors; ++v)
         float_panel_lines<F>(a, row + 16 * v, from, depth, panel + 16 * v);
       for (int64_t t = 0; t < tiles; ++t)
-        float_tile<kFloatColumns>(panel, packed + (t * k + from) * kFloatColumns, depth,
-                                  a.out + t * kFloatColumns * a.out_stride + row, a.out_stride);
+        tile(a.columns - t * kFloatColumns)(panel, packed + (t * k + from) * kFloatColumns, depth,
+                                            a.out + t * kFloatColumns * a.out_stride + row, a.out_stride);
     }
   }
 }
