@@ -75,7 +75,12 @@ def test_types_json() -> None:
     listed = {line["name"]: line for line in json.loads(run("types", "--json").stdout)["types"]}
     assert list(listed) == list(iqkcpu.types)
     assert listed["Q8_0"]["tier"] == "Q8_0_R8"
-    assert listed["Q8_0"]["threshold"] == (None if iqkcpu.isas() == ("scalar",) else 8)
+    first = listed["Q8_0"]["threshold"]
+    if iqkcpu.isas() == ("scalar",):
+        assert first is None
+    else:
+        w = iqkcpu.quantize(np.ones((32, 32), np.float32), "Q8_0")
+        assert [iqkcpu.plan(w, batch).kernel == "panel" for batch in (first - 1, first)] == [False, True]
     assert listed["Q8_0"]["multiply"]
     assert listed["Q8_0"]["quantize"]
     assert not listed["Q8_K_R8"]["quantize"]
