@@ -8,7 +8,7 @@
 namespace IQK_NS {
 
 struct IQ2_K : IQ2_K_facts, PairOrder {
-  static constexpr int kStreams = 1;
+  static constexpr int kStreams = kLookupStreams;
   static void unpack(In in, Unit& u) {
     const uint8_t* p = in.block;
     const float d = half(p);

@@ -8,7 +8,7 @@
 namespace IQK_NS {
 
 struct IQ4_K : IQ4_K_facts, NearOrder {
-  static constexpr int kStreams = 1;
+  static constexpr int kStreams = kLookupStreams;
   static void unpack(In in, Unit& u) {
     const uint8_t* p = in.block;
     const float d = half(p);

@@ -18,6 +18,7 @@ namespace IQK_NS {
 constexpr int kSignedBias = 128;
 constexpr bool kIntegerStarts = true;
 constexpr int kRowsAtOnce = 2;
+constexpr int kLookupStreams = 2;
 constexpr bool kPadThree = true;
 constexpr int kPanelVectors = 2;
 constexpr int kPanelColumns = 6;

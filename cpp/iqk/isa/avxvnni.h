@@ -9,6 +9,7 @@ namespace IQK_NS {
 constexpr int kSignedBias = 128;
 constexpr bool kIntegerStarts = true;
 constexpr int kRowsAtOnce = 1;
+constexpr int kLookupStreams = 1;
 constexpr bool kPadThree = false;
 constexpr int kPanelVectors = 1;
 constexpr int kPanelColumns = 6;

@@ -23,6 +23,7 @@ constexpr int kSignedBias =
     0;  // added to signed codes to make them operands of Acc: 128 where it takes unsigned
 constexpr bool kIntegerStarts = false;
 constexpr int kRowsAtOnce = 1;
+constexpr int kLookupStreams = 1;
 constexpr bool kPadThree = false;
 constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
 constexpr int kPanelColumns =
