@@ -2,8 +2,6 @@
 // registers.
 #pragma once
 
-#include <utility>
-
 #include "iqk/base/inline.h"
 
 namespace iqk {
@@ -14,14 +12,19 @@ struct Constant {
   constexpr operator int() const { return N; }
 };
 
-template <class F, int... I>
-IQK_INLINE void unroll_impl(F&& f, std::integer_sequence<int, I...>) {
-  (f(Constant<I>{}), ...);
-}
-// Calls f(Constant<0>{}) .. f(Constant<N - 1>{}).
-template <int N, class F>
+// Calls f(Constant<0>{}) .. f(Constant<N - 1>{}). Spelled out instead of folded over a sequence: most of the
+// time the compiler copies such bodies from function to function, and each function between is one more.
+template <int N, int First = 0, class F>
 IQK_INLINE void unroll(F&& f) {
-  unroll_impl(f, std::make_integer_sequence<int, N>{});
+  if constexpr (N > First) f(Constant<First>{});
+  if constexpr (N > First + 1) f(Constant<First + 1>{});
+  if constexpr (N > First + 2) f(Constant<First + 2>{});
+  if constexpr (N > First + 3) f(Constant<First + 3>{});
+  if constexpr (N > First + 4) f(Constant<First + 4>{});
+  if constexpr (N > First + 5) f(Constant<First + 5>{});
+  if constexpr (N > First + 6) f(Constant<First + 6>{});
+  if constexpr (N > First + 7) f(Constant<First + 7>{});
+  if constexpr (N > First + 8) unroll<N, First + 8>(f);
 }
 
 }  // namespace iqk

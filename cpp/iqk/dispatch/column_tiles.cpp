@@ -16,25 +16,21 @@ struct Cut {
 };
 // The next tile where `left` columns are left.
 Cut next_tile(const Product& p, Path path, int64_t left) {
-  const auto up_to = [&](int columns) {
-    return Cut{columns, static_cast<int>(std::min<int64_t>(columns, left)), 0};
+  const auto up_to = [&](int columns, int width = 0) {
+    return Cut{columns, static_cast<int>(std::min<int64_t>(columns, left)), width};
   };
   switch (path) {
     case Path::kGemv: {
       const int64_t columns = left == 3 && p.isa->kernels->pad_three ? 4 : left;
       int width = 0;
       while (kGemvColumns[width] > columns) ++width;
-      Cut cut = up_to(kGemvColumns[width]);
-      cut.width = width;
-      return cut;
+      return up_to(kGemvColumns[width], width);
     }
     case Path::kPanel: {
       const PanelKernels& kernels = *p.format().panel;
       int width = 0;
       while (width + 1 < kPanelWidths && kernels.columns[width + 1] >= left) ++width;
-      Cut cut = up_to(kernels.columns[width]);
-      cut.width = width;
-      return cut;
+      return up_to(kernels.columns[width], width);
     }
     case Path::kFloatPanel:
       return up_to(p.isa->kernels->float_columns);

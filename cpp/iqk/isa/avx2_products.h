@@ -16,6 +16,8 @@ constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 4;
 constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
+constexpr int kPanelCodes[] = {15, 31, 127, 0};
+constexpr int kRowCodes[] = {31, 63, 127, 0};
 
 IQK_INLINE Bytes signed_codes(Bytes x) { return x; }
 IQK_INLINE __m256i add_pairs(__m256i words) { return _mm256_madd_epi16(words, _mm256_set1_epi16(1)); }

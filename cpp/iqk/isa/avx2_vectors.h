@@ -301,9 +301,6 @@ IQK_INLINE Floats<N> floats_i8(Small x) {
   else
     return {lo, _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_unpackhi_epi64(x.v, x.v)))};
 }
-IQK_INLINE Floats<8> look_up_floats(const float* table, Small codes) {
-  return {_mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(codes.v), 4)};
-}
 template <int N>
 IQK_INLINE Floats<N> floats_u8(Small x) {
   const __m256 lo = _mm256_cvtepi32_ps(_mm256_cvtepu8_epi32(x.v));

@@ -25,6 +25,8 @@ constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
 constexpr int kFloatVectors = 2;
 constexpr int kFloatColumns = 8;
+constexpr int kPanelCodes[] = {0};
+constexpr int kRowCodes[] = {0};
 
 // ---- Bytes -----------------------------------------------------------------------------------------------
 
@@ -188,9 +190,6 @@ IQK_INLINE Floats<N> floats_i8(Small x) {
     return {_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x.v))};
   else
     return {_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(x.v))};
-}
-IQK_INLINE Floats<8> look_up_floats(const float* table, Small codes) {
-  return {_mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(codes.v), 4)};
 }
 template <int N>
 IQK_INLINE Floats<N> floats_u8(Small x) {

@@ -16,6 +16,8 @@ constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;
 constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
+constexpr int kPanelCodes[] = {0};
+constexpr int kRowCodes[] = {0};
 
 IQK_INLINE Bytes signed_codes(Bytes x) { return x ^ splat(128); }
 

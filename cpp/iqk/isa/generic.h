@@ -31,6 +31,10 @@ constexpr int kPanelColumns =
 constexpr int kSignedColumns = 4;
 constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 4;
+// The largest codes for which PanelAcc, and Acc with four vectors at most, are compiled: a format takes the
+// first that holds its own, signed codes take the last, 0. Fewer where the products do not depend on them.
+constexpr int kPanelCodes[] = {127, 0};
+constexpr int kRowCodes[] = {127, 0};
 
 // ---- Bytes: 64 bytes -------------------------------------------------------------------------------------
 

@@ -24,6 +24,13 @@ constexpr int kPanelColumns = 4;
 constexpr int kSignedColumns = 4;
 constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
+#ifdef __ARM_FEATURE_DOTPROD
+constexpr int kPanelCodes[] = {0};
+constexpr int kRowCodes[] = {0};
+#else
+constexpr int kPanelCodes[] = {15, 127, 0};
+constexpr int kRowCodes[] = {31, 63, 127, 0};
+#endif
 
 // Index and mask vectors, loaded where they are used: the compiler keeps them in registers or folds them.
 static constexpr uint8_t kEightFold[16] = {0, 0, 0, 0, 0, 0, 0, 0, 1, 1, 1, 1, 1, 1, 1, 1};

@@ -62,6 +62,9 @@ template <>
 struct Floats<8> {
   __m256 v;
 };
+IQK_INLINE Floats<8> look_up_floats(const float* table, Small codes) {
+  return {_mm256_i32gather_ps(table, _mm256_cvtepu8_epi32(codes.v), 4)};
+}
 IQK_INLINE Floats<8> fsplat_two(const float* p, const float* q) {
   return {_mm256_insertf128_ps(_mm256_castps128_ps256(_mm_broadcast_ss(p)), _mm_broadcast_ss(q), 1)};
 }

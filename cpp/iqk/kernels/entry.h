@@ -26,7 +26,7 @@ constexpr FormatKernels vector_entry(int id) {
   k.gemv[2] = gemv<V, 2>;
   k.gemv[3] = gemv<V, 1>;
   k.unpack = unpack_panel<V>;
-  k.panel = &panel_kernels[panel_class(V::kMax)][V::kScales == 16][D::kPanelTerms];
+  k.panel = &panel_table.at[code_class(kPanelCodes, V::kMax)][V::kScales == 16][D::kPanelTerms];
   return k;
 }
 template <class F>

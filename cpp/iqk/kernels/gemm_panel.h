@@ -74,7 +74,19 @@ constexpr PanelKernels make_panel_kernels() {
            panel_kernel<Max, S, Terms, kLast>}};
 }
 
-// By panel_class, scales per 16, terms; defined in the translation unit of the common parts.
-extern const PanelKernels panel_kernels[kCodeClasses][2][2];
+// By class of kPanelCodes, scales per 16, terms.
+struct PanelTable {
+  PanelKernels at[Classes<kPanelCodes>::size()][2][2];
+};
+template <int... Class>
+constexpr PanelTable make_panel_table(std::integer_sequence<int, Class...>) {
+  return {{{{make_panel_kernels<kPanelCodes[Class], 8, false>(),
+             make_panel_kernels<kPanelCodes[Class], 8, true>()},
+            {make_panel_kernels<kPanelCodes[Class], 16, false>(),
+             make_panel_kernels<kPanelCodes[Class], 16, true>()}}...}};
+}
+
+// Defined in the translation unit of the common parts.
+extern const PanelTable panel_table;
 
 }  // namespace IQK_NS

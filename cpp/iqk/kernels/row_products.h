@@ -2,6 +2,8 @@
 // and the columns' share stay in the first-level cache.
 #pragma once
 
+#include <utility>
+
 #include "iqk/kernels/rows.h"
 
 namespace IQK_NS {
@@ -13,11 +15,11 @@ struct ActLayout {
   ptrdiff_t unit, step;
 };
 
-// Adds `units` units of R rows, `row` bytes apart, and C columns to sums[row][kMostColumns][16], by dword
+// Adds the `units` decoded units of each of R rows, and C columns, to sums[row][kMostColumns][16], by dword
 // lane. `lanes`: the rows' lane scales. `act`: the columns' packed units.
 template <int Max, int A, int C, int R>
 IQK_INLINE void add_some_rows(const uint8_t* codes, const float* lanes, const uint8_t* act,
-                              const ActLayout& at, int units, int units_per_row, float* sums) {
+                              const ActLayout& at, int units, float* sums) {
   Floats<16> total[R][C];
   const auto each = [](auto f) IQK_LAMBDA {
     unroll<R>([&](auto r) IQK_LAMBDA { unroll<C>([&](auto c) IQK_LAMBDA { f(r, c); }); });
@@ -35,14 +37,14 @@ IQK_INLINE void add_some_rows(const uint8_t* codes, const float* lanes, const ui
       unroll<4 / A>([&](auto n) IQK_LAMBDA {
         constexpr int kAt = 64 * (decltype(a)::value * 4 / A + decltype(n)::value);
         Bytes x[R];
-        unroll<R>([&](auto r) IQK_LAMBDA { x[r] = load(codes + 256 * r * units_per_row + kAt); });
+        unroll<R>([&](auto r) IQK_LAMBDA { x[r] = load(codes + 256 * r * units + kAt); });
         unroll<C>([&](auto c) IQK_LAMBDA {
           const Bytes y = held(load(act + c * at.unit + kAt));
           unroll<R>([&](auto r) IQK_LAMBDA { acc[r][c].template add<decltype(n)::value>(x[r], y); });
         });
       });
       Floats<16> scale[R];
-      unroll<R>([&](auto r) IQK_LAMBDA { scale[r] = fload<16>(lanes + 16 * (A * r * units_per_row + a)); });
+      unroll<R>([&](auto r) IQK_LAMBDA { scale[r] = fload<16>(lanes + 16 * (A * r * units + a)); });
       unroll<C>([&](auto c) IQK_LAMBDA {
         const Floats<16> x = fload<16>(reinterpret_cast<const float*>(act + c * at.unit + 256) + 16 * a);
         unroll<R>([&](auto r) IQK_LAMBDA {
@@ -65,7 +67,7 @@ void add_rows(const uint8_t* codes, const float* lanes, const uint8_t* act, cons
   int r = 0;
   const auto some = [&](auto count) IQK_LAMBDA {
     add_some_rows<Max, A, C, decltype(count)::value>(codes + 256 * r * units, lanes + 16 * A * r * units, act,
-                                                     at, units, units, sums + 16 * kMostColumns * r);
+                                                     at, units, sums + 16 * kMostColumns * r);
     r += count;
   };
   while (r + R <= rows) some(Constant<R>{});
@@ -92,17 +94,21 @@ void add_terms(const float* terms, int count, const uint8_t* act_sums, ptrdiff_t
 }
 
 using AddRows = void (*)(const uint8_t*, const float*, const uint8_t*, const ActLayout&, int, int, float*);
-// By panel_class, number of accumulators (1, 2, 4) and columns (2, 4).
-template <int Max>
+// By number of accumulators (1, 2, 4) and columns (2, 4).
 struct RowKernels {
-  static constexpr AddRows at[3][2] = {{add_rows<Max, 1, 2>, add_rows<Max, 1, 4>},
-                                       {add_rows<Max, 2, 2>, add_rows<Max, 2, 4>},
-                                       {add_rows<Max, 4, 2>, add_rows<Max, 4, 4>}};
+  AddRows at[3][2];
 };
-IQK_INLINE AddRows row_kernel(int code_class, int accumulators, int columns) {
-  static constexpr const AddRows(*kKernels[kCodeClasses])[2] = {
-      RowKernels<15>::at, RowKernels<31>::at, RowKernels<63>::at, RowKernels<127>::at, RowKernels<0>::at};
-  return kKernels[code_class][accumulators / 2][columns / 4];
+template <int Max>
+constexpr RowKernels make_row_kernels() {
+  return {{{add_rows<Max, 1, 2>, add_rows<Max, 1, 4>},
+           {add_rows<Max, 2, 2>, add_rows<Max, 2, 4>},
+           {add_rows<Max, 4, 2>, add_rows<Max, 4, 4>}}};
+}
+// By class of kRowCodes.
+template <int... Class>
+IQK_INLINE const RowKernels& row_kernels(int code_class, std::integer_sequence<int, Class...>) {
+  static constexpr RowKernels kKernels[] = {make_row_kernels<kRowCodes[Class]>()...};
+  return kKernels[code_class];
 }
 
 void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
@@ -111,7 +117,7 @@ void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
   const GroupWalk& w = g.weights;
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const int S = source.scales, A = source.accumulators, step = columns < 4 ? columns : 4;
-  const AddRows add = row_kernel(source.code_class, A, step);
+  const AddRows add = row_kernels(source.code_class, Classes<kRowCodes>{}).at[A / 2][step / 4];
   const ptrdiff_t sums_at = 256 + 64 * A * (kIntegerStarts ? 2 : 1) + 4 * S;
   const ptrdiff_t unit = (sums_at + 4 * S * source.terms + 63) / 64 * 64;
   const ActLayout at{unit, columns * unit};

@@ -3,6 +3,8 @@
 // row_panel.h, row_floats.h).
 #pragma once
 
+#include <utility>
+
 #include "iqk/kernels/arguments.h"
 #include "iqk/kernels/trait.h"
 #include "iqk/kernels/unit_walk.h"
@@ -18,9 +20,8 @@ constexpr int kMostUnits = 8;
 //   offsets  [i][kScales], added to the codes before scaling; formats with kShift only
 //   minima   [i][kScales], added after it; formats with kVectorMinima only
 //   lanes    [i][kAccumulators][16], the scales of the codes' dword lanes; may be null
-//   shifts   [i][kScales], dwords of four bytes to be added to the codes in place of the offsets; formats
-//   with
-//            Derived::kCodeShift only; may be null
+//   shifts   [i][kScales], dwords of four bytes to be added to the codes in place of the offsets;
+//            formats with Derived::kCodeShift only; may be null
 struct RowBuffers {
   uint8_t* codes;
   float* scales;
@@ -91,7 +92,7 @@ using RowDecoder = void (*)(const GroupWalk&, int64_t group, int64_t unit, int u
 struct RowSource {
   int rows;  // of a group
   int scales, accumulators;
-  int code_class;       // see panel_class
+  int code_class;       // of kRowCodes
   bool unsigned_codes;  // as decoded: else int8
   bool shift, minima, terms;
   bool row_scale;                // a float that multiplies all scales of a row
@@ -116,11 +117,16 @@ struct RowSource {
   }
 };
 
-// Codes up to 15, 31, 63, 127, and signed codes.
-constexpr int kCodeClasses = 5;
-constexpr int panel_class(int max) {
-  return max == 0 ? 4 : max <= 15 ? 0 : max <= 31 ? 1 : max <= 63 ? 2 : 3;
+// Where codes up to `max` (0: signed) belong in kPanelCodes or kRowCodes.
+template <int N>
+constexpr int code_class(const int (&codes)[N], int max) {
+  int c = 0;
+  while (c + 1 < N && (max == 0 || codes[c] < max)) ++c;
+  return c;
 }
+// 0, 1, .. for all of them.
+template <const auto& codes>
+using Classes = std::make_integer_sequence<int, sizeof codes / sizeof *codes>;
 
 template <class F>
 constexpr bool runs_of_eight() {
@@ -141,7 +147,7 @@ template <class F>
 constexpr RowSource row_source = {F::kRows,
                                   F::kScales,
                                   F::kAccumulators,
-                                  panel_class(F::kMax),
+                                  code_class(kRowCodes, F::kMax),
                                   F::kMax != 0 || kSignedBias != 0,
                                   F::kShift != 0,
                                   F::kVectorMinima,

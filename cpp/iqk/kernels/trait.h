@@ -23,6 +23,8 @@
 //   scales(state)        Floats<kScales>, natural order
 #pragma once
 
+#include <type_traits>
+
 #include "iqk/formats/format.h"
 
 namespace IQK_NS {
