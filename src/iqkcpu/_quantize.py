@@ -17,7 +17,7 @@ from ._runtime import thread_count
 from ._tensor import QuantTensor
 from ._types import Type, can_quantize, fallback, tensor_bytes, types
 
-QUANTIZER_VERSION = 1
+QUANTIZER_VERSION = 2
 """Raised when a quantizer gives other bytes than before: files record it, so that none of theirs are reused then."""
 
 

@@ -4,11 +4,12 @@
 // hull of the points (b, a): a handful of thousands. They are found once; every search over scales then is
 // exact and cheap.
 //
-// Large codebooks are not looked at as a whole: a tree of means leads to the parts that are worth it.
+// Large codebooks are not looked at as a whole: a tree of boxes leads to the parts that are worth it.
 #pragma once
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 #include <cstdint>
 #include <vector>
 
@@ -37,29 +38,34 @@ struct Hull {
   }
 };
 
-// The vertices among points that lead from the first, best for small scales, to the last: always the one that
-// is overtaken by next. Where there are more than fit, some before the last are left out.
-IQK_INLINE void wrap(const Vertex* points, int count, const Vertex& last, Hull& hull) {
-  Vertex v = points[0];
+// The vertices that lead from `first`, best for small scales, to `last`, among the points (b[n], a[n]) and
+// these two: always the one that is overtaken by next. `count` is a multiple of 4; what only fills it up has
+// a b as large as that of `first`. Where there are more vertices than fit, some before the last are left out.
+template <class VertexAt>
+IQK_INLINE void wrap(const float* a, const float* b, int count, const Vertex& first, const Vertex& last,
+                     VertexAt vertex_at, Hull& hull) {
+  Vertex v = first;
   hull.vertex[0] = v;
   hull.count = 1;
   while (v.b > last.b && hull.count < kMaxVertices - 1) {
-    Vertex next = last;
-    float rise = v.a - last.a, run = v.b - last.b;
-    for (int n = 1; n < count; ++n) {
-      const float da = v.a - points[n].a, db = v.b - points[n].b;
-      if (!(db > 0) || !(da * run < rise * db)) continue;
-      next = points[n];
-      rise = da;
-      run = db;
+    const Lanes va = splat(v.a), vb = splat(v.b);
+    Lanes least = splat((v.a - last.a) / (v.b - last.b));
+    Integers at{-1, -1, -1, -1}, here{0, 1, 2, 3};
+    for (int n = 0; n < count; n += kLanes, here += kLanes) {
+      const Lanes run = vb - load(b + n), slope = (va - load(a + n)) / run;
+      const Integers flatter = (run > splat(0)) & (slope < least);
+      least = flatter ? slope : least;
+      at = flatter ? here : at;
     }
-    v = hull.vertex[hull.count++] = next;
+    const int next = at_largest(-least, at);
+    v = hull.vertex[hull.count++] = next < 0 ? last : vertex_at(next);
   }
   if (v.b > last.b) hull.vertex[hull.count++] = last;
 }
 
 // The hull of given points, for s between low and high.
-IQK_INLINE void wrap_points(Vertex* points, int count, float low, float high, Hull& hull) {
+template <int Most>
+IQK_INLINE void wrap_points(const Vertex (&points)[Most], int count, float low, float high, Hull& hull) {
   int first = 0, last = 0;
   for (int n = 1; n < count; ++n) {
     const auto better = [&](float s, int than) IQK_LAMBDA {
@@ -68,34 +74,54 @@ IQK_INLINE void wrap_points(Vertex* points, int count, float low, float high, Hu
     if (better(low, first)) first = n;
     if (better(high, last)) last = n;
   }
-  const Vertex end = points[last];
-  std::swap(points[0], points[first]);
-  wrap(points, count, end, hull);
+  constexpr int kRoom = (Most + kLanes - 1) / kLanes * kLanes;
+  float a[kRoom], b[kRoom];
+  const int filled = (count + kLanes - 1) / kLanes * kLanes;
+  for (int n = 0; n < filled; ++n) {
+    a[n] = points[n < count ? n : first].a;
+    b[n] = points[n < count ? n : first].b;
+  }
+  wrap(a, b, filled, points[first], points[last], [&](int n) IQK_LAMBDA { return points[n]; }, hull);
 }
 
-// The indices, ascending, of the scores that reach the best of all but for `share` of the way from there to
-// their mean. Where those are more than `most`, fewer. `count` is a multiple of 4, and `out` has room for as
-// many.
-IQK_INLINE int select_best(const float* score, int count, float share, int most, int* out) {
+// Appends first + n for all marked lanes n; writes four places. No branch, as there is no telling which.
+IQK_INLINE void append_where(Integers marked, int first, int* out, int& count) {
+  int32_t minus[kLanes];
+  store(minus, marked);
+  unroll<kLanes>([&](auto n) IQK_LAMBDA {
+    out[count] = first + n;
+    count -= minus[n];
+  });
+}
+
+// How far the mean of scores lies below the best.
+IQK_INLINE float mean_below_best(const float* score, int count) {
   Lanes highest = splat(-0x1p127f), all{};
   for (int n = 0; n < count; n += kLanes) {
     highest = max(highest, load(score + n));
     all += load(score + n);
   }
-  const float best = maximum(highest), mean = sum(all) / static_cast<float>(count);
-  for (float margin = share * (best - mean);; margin *= 0.8f) {
+  return maximum(highest) - sum(all) / static_cast<float>(count);
+}
+
+// The indices, ascending, of the scores that lie at most `margin` below the best. Where those are more than
+// `most`, fewer. `count` is a multiple of 4, and `out` has room for as many.
+IQK_INLINE int select_best(const float* score, int count, float margin, int most, int* out) {
+  Lanes highest = splat(-0x1p127f);
+  for (int n = 0; n < count; n += kLanes) highest = max(highest, load(score + n));
+  const float best = maximum(highest);
+  for (;; margin *= 0.8f) {
     const float least = min(best, best - margin);
     int chosen = 0;
-    for (int n = 0; n < count; ++n) {
-      out[chosen] = n;
-      chosen += score[n] >= least;
-    }
+    for (int n = 0; n < count; n += kLanes) append_where(load(score + n) >= splat(least), n, out, chosen);
     if (chosen <= most) return chosen;
     if (least == best) return most;
   }
 }
 
-// For `share` in searches: no part of the codebook is passed over. Only for up to 2048 entries.
+// For `share` in searches: no part of the codebook is passed over. Only for up to 2048 entries. Other shares:
+// parts of the codebook are looked at that promise at most so much less than the best one, as a share of what
+// that is above the mean of all.
 constexpr float kWhole = 1;
 
 // Entries of D values. Neighbours are put together, in leaves of 8, branches of 8 leaves, and so on, by
@@ -103,7 +129,7 @@ constexpr float kWhole = 1;
 template <int D>
 class Codebook {
  public:
-  static constexpr int kLeaf = 8, kBranch = 8;
+  static constexpr int kLeaf = 8, kBranchShift = 3, kBranch = 1 << kBranchShift;
   static constexpr int kMostLeaves = 256;  // that are looked at, and branches of a level
   static constexpr int kMostTop = 64;      // parts of the highest level
   static constexpr int kMostPoints = kMostLeaves * kLeaf;
@@ -117,13 +143,14 @@ class Codebook {
     for (size_t n = 0; n < codes_.size(); ++n) codes_[n] = static_cast<uint32_t>(n);
     split(values, 0, codes_.size());
     leaves_ = static_cast<int>(codes_.size()) / kLeaf;
-    for (const std::vector<float>& variant : variants) add_variant(variant);
-    if (variants.empty()) add_variant(values);
+    for (const std::vector<float>& variant : variants) points_.push_back(in_fours(variant));
+    if (variants.empty()) points_.push_back(in_fours(values));
     size_t part = kLeaf;
     for (int parts = leaves_; parts > 1; parts /= kBranch, part *= kBranch) {
-      means_.emplace_back();
-      fill(values, part, means_.back());
-      if (parts <= kMostTop) break;
+      boxes_.push_back(boxes_of(values, part));
+      if (parts > kMostTop) continue;
+      while (1 << top_shift_ < parts) ++top_shift_;
+      break;
     }
     double squares = 0;
     for (const float v : values) squares += static_cast<double>(v) * static_cast<double>(v);
@@ -134,8 +161,8 @@ class Codebook {
   float typical() const { return typical_; }
 
   // The hull for scales between low and high. `wx` and `w` have D values. With Flip, an odd number of values
-  // has the wrong sign, and the one that matters least is to change its sign. `share`: see select_best; parts
-  // of the book are judged by their means.
+  // has the wrong sign, and the one that matters least is to change its sign; `wx` and the entries are
+  // magnitudes then. `share`: see kWhole.
   template <bool Flip>
   void search(const float* wx, const float* w, float low, float high, float share, Hull& hull) const {
     int leaves[kRoom];
@@ -150,24 +177,25 @@ class Codebook {
       for (int n = 0; n < leaves_; ++n) leaves[n] = n;
       return leaves_;
     }
-    Lanes product[D], weight[D];
-    splat_all(wx, product);
-    splat_all(w, weight);
+    const Target target(wx, w, 0.5f * (low + high));
     // From the top, where all parts are looked at, always the children of those that were chosen.
-    const size_t levels = means_.size();
-    int chosen = 1, children = leaves_ >> 3 * (levels - 1);
+    const size_t levels = boxes_.size();
+    int chosen = 1, shift = top_shift_;  // a part has 2^shift children
+    float margin = 0;
     leaves[0] = 0;
-    for (size_t level = levels; level-- > 0; children = kBranch) {
+    for (size_t level = levels; level-- > 0; shift = kBranchShift) {
+      const int children = 1 << shift;
       float score[kRoom];
       int parent[kMostLeaves];
       for (int n = 0; n < chosen; ++n) {
-        parent[n] = leaves[n];
-        scores<Flip>(means_[level].data() + static_cast<size_t>(leaves[n] * children) * D, product, weight,
-                     0.25f * (low + high), children, score + children * n);
+        parent[n] = leaves[n] << shift;
+        bounds<Flip>(boxes_[level].data() + static_cast<size_t>(parent[n]) * 2 * D, target, children,
+                     score + (n << shift));
       }
-      chosen = select_best(score, children * chosen, share, kMostLeaves, leaves);
-      for (int n = 0; n < chosen; ++n)
-        leaves[n] = parent[leaves[n] / children] * children + leaves[n] % children;
+      // The smaller the boxes, the closer what they promise is to what they hold, also that of the best one.
+      margin = level + 1 == levels ? share * mean_below_best(score, children) : margin * 1.25f;
+      chosen = select_best(score, chosen << shift, margin, kMostLeaves, leaves);
+      for (int n = 0; n < chosen; ++n) leaves[n] = parent[leaves[n] >> shift] + (leaves[n] & (children - 1));
     }
     return chosen;
   }
@@ -202,79 +230,78 @@ class Codebook {
     const auto vertex = [&](int n) IQK_LAMBDA {
       return Vertex{a[n], b[n], codes_[static_cast<size_t>(leaves[n / kLeaf] * kLeaf + n % kLeaf)]};
     };
-    const auto best_of = [](Lanes score, Integers at) IQK_LAMBDA {
-      int best = 0;
-      for (int l = 1; l < kLanes; ++l)
-        if (score[l] > score[best]) best = l;
-      return at[best];
-    };
-    const Vertex first = vertex(best_of(best_low, at_low)), last = vertex(best_of(best_high, at_high));
+    const Vertex first = vertex(at_largest(best_low, at_low)), last = vertex(at_largest(best_high, at_high));
     // Only points above the line from the first to the last can be vertices.
-    Vertex above[kMostPoints + 1];
-    int count = 1;
-    above[0] = first;
+    int above[kMostPoints + kLanes], count = 0;
     if (first.b > last.b) {
       const float slope = (first.a - last.a) / (first.b - last.b);
       const Lanes slopes = splat(slope), least = splat(first.a - slope * first.b);
-      for (int i = 0; i < chosen * kLeaf; i += 2 * kLanes) {
-        const Integers x = load(a + i) - slopes * load(b + i) > least;
-        const Integers y = load(a + i + kLanes) - slopes * load(b + i + kLanes) > least;
-        if (!any(x | y)) continue;
-        for (int l = 0; l < kLanes; ++l)
-          if (x[l] != 0) above[count++] = vertex(i + l);
-        for (int l = 0; l < kLanes; ++l)
-          if (y[l] != 0) above[count++] = vertex(i + kLanes + l);
-      }
+      for (int i = 0; i < chosen * kLeaf; i += kLanes)
+        append_where(load(a + i) - slopes * load(b + i) > least, i, above, count);
     }
-    wrap(above, count, last, hull);
+    float above_a[kMostPoints + kLanes], above_b[kMostPoints + kLanes];
+    for (int n = 0; n < count; ++n) {
+      above_a[n] = a[above[n]];
+      above_b[n] = b[above[n]];
+    }
+    for (; count % kLanes != 0; ++count) {
+      above_a[count] = first.a;
+      above_b[count] = first.b;
+    }
+    wrap(above_a, above_b, count, first, last, [&](int n) IQK_LAMBDA { return vertex(above[n]); }, hull);
   }
 
  private:
   // a and b of four entries; p has four of each of their values.
   template <bool Flip>
   static IQK_MEMBER void products(const float* p, const Lanes* wx, const Lanes* w, Lanes& a, Lanes& b) {
-    Lanes v = load(p), least = v * wx[0];
-    a = least;
-    b = v * w[0] * v;
-    for (int j = 1; j < D; ++j) {
-      v = load(p + kLanes * j);
-      const Lanes product = v * wx[j];
+    Lanes least = load(p) * wx[0];
+    a = b = Lanes{};
+    unroll<D>([&](auto j) IQK_LAMBDA {
+      const Lanes v = load(p + kLanes * j), product = v * wx[j];
       a += product;
       b += v * w[j] * v;
       if (Flip) least = min(least, product);
-    }
+    });
     if (Flip) a -= least + least;
   }
 
+  // A vector and a scale: a - (scale / 2) b is a sum of v (wx - half_w v), each largest at v = best.
+  struct Target {
+    Target(const float* x, const float* w, float scale) {
+      splat_all(x, wx);
+      splat_all(w, half_w);
+      unroll<D>([&](auto j) IQK_LAMBDA {
+        best[j] = wx[j] / (half_w[j] * splat(scale));
+        half_w[j] *= splat(0.5f * scale);
+      });
+    }
+    Lanes wx[D], half_w[D], best[D];
+  };
+
+  // What the entries of parts reach at most, if each value could be chosen alone.
   template <bool Flip>
-  static IQK_MEMBER void scores(const float* p, const Lanes* wx, const Lanes* w, float half_scale, int count,
-                                float* out) {
-    for (int i = 0; i < count; i += kLanes, p += D * kLanes) {
-      Lanes a, b;
-      products<Flip>(p, wx, w, a, b);
-      store(out + i, a - splat(half_scale) * b);
+  static IQK_MEMBER void bounds(const float* boxes, const Target& t, int count, float* out) {
+    for (int i = 0; i < count; i += kLanes, boxes += 2 * D * kLanes) {
+      Lanes score{}, least = load(boxes) * t.wx[0];
+      unroll<D>([&](auto j) IQK_LAMBDA {
+        const Lanes low = load(boxes + 2 * kLanes * j), high = load(boxes + 2 * kLanes * j + kLanes);
+        const Lanes v = max(min(t.best[j], high), low);
+        score += v * (t.wx[j] - t.half_w[j] * v);
+        if (Flip) least = min(least, low * t.wx[j]);
+      });
+      store(out + i, Flip ? score - (least + least) : score);
     }
   }
 
   static IQK_MEMBER void splat_all(const float* x, Lanes* out) {
-    for (int j = 0; j < D; ++j) out[j] = splat(x[j]);
+    unroll<D>([&](auto j) IQK_LAMBDA { out[j] = splat(x[j]); });
   }
 
   // Books are larger than the near caches.
   static void fetch(const float* points, int leaf) {
     const float* p = points + static_cast<size_t>(leaf) * (D * kLeaf);
     for (int i = 0; i < D * kLeaf; i += 16) __builtin_prefetch(p + i);
-  }
-
-  void add_variant(const std::vector<float>& values) {
-    points_.emplace_back();
-    fill(values, 1, points_.back());
-  }
-
-  static bool any(Integers mask) {
-    int64_t halves[2];
-    std::memcpy(halves, &mask, sizeof mask);
-    return (halves[0] | halves[1]) != 0;
   }
 
   // Orders codes_[first, last) into leaves. All sums are of small multiples of powers of two, hence exact.
@@ -309,23 +336,37 @@ class Codebook {
     split(values, middle, last);
   }
 
-  // The means of `part` successive entries, in fours.
-  void fill(const std::vector<float>& values, size_t part, std::vector<float>& out) const {
-    const size_t count = codes_.size() / part;
-    out.assign(count * D, 0);
-    for (size_t n = 0; n < count; ++n)
+  // The values of all entries by position, in fours.
+  std::vector<float> in_fours(const std::vector<float>& values) const {
+    std::vector<float> out(values.size());
+    for (size_t n = 0; n < codes_.size(); ++n)
+      for (size_t j = 0; j < D; ++j)
+        out[n / kLanes * (D * kLanes) + kLanes * j + n % kLanes] = values[codes_[n] * D + j];
+    return out;
+  }
+
+  // The boxes of `part` successive entries each, in fours: for each value the smallest and the largest.
+  std::vector<float> boxes_of(const std::vector<float>& values, size_t part) const {
+    std::vector<float> out(codes_.size() / part * 2 * D);
+    for (size_t n = 0; n < codes_.size() / part; ++n)
       for (size_t j = 0; j < D; ++j) {
-        float sum = 0;
-        for (size_t i = part * n; i < part * (n + 1); ++i) sum += values[codes_[i] * D + j];
-        out[n / kLanes * (D * kLanes) + kLanes * j + n % kLanes] = sum / static_cast<float>(part);
+        float* low = &out[(n / kLanes * D + j) * 2 * kLanes + n % kLanes];
+        float* high = low + kLanes;
+        *low = *high = values[codes_[n * part] * D + j];
+        for (size_t i = part * n + 1; i < part * (n + 1); ++i) {
+          *low = min(*low, values[codes_[i] * D + j]);
+          *high = max(*high, values[codes_[i] * D + j]);
+        }
       }
+    return out;
   }
 
   std::vector<uint32_t> codes_;  // by position
   int leaves_ = 0;
+  int top_shift_ = 0;  // the highest level has 2^top_shift_ parts
   float typical_ = 0;
   std::vector<std::vector<float>> points_;  // of each variant
-  std::vector<std::vector<float>> means_;   // of leaves, of branches, and so on
+  std::vector<std::vector<float>> boxes_;   // of leaves, of branches, and so on
 };
 
 }  // namespace iqk::encode

@@ -101,7 +101,7 @@ struct IQ2_XXS : Grid8<true, 32> {
 };
 
 struct IQ2_XS : Grid8<true, 16> {
-  IQ2_XS() : Grid8(kIq2xsGrid, 512, 0.8f) {}
+  IQ2_XS() : Grid8(kIq2xsGrid, 512, 0.3f) {}
   static constexpr int kBytes = 74;
 
   void put(uint16_t d, const float* x, const float* w, const Choice* choices, const uint32_t* codes,
@@ -116,7 +116,7 @@ struct IQ2_XS : Grid8<true, 16> {
 };
 
 struct IQ2_S : Grid8<false, 16> {
-  IQ2_S() : Grid8(kIq2sGrid, 1024, 0.7f) {}
+  IQ2_S() : Grid8(kIq2sGrid, 1024, 0.3f) {}
   static constexpr int kBytes = 82;
 
   void put(uint16_t d, const float* x, const float*, const Choice* choices, const uint32_t* codes,
@@ -137,7 +137,7 @@ struct IQ2_S : Grid8<false, 16> {
 struct IQ3_XXS {
   static constexpr int kBytes = 98, kGroup = 32, kVector = 8, kTables = 1;
   static constexpr float kLow = 0.9f, kHigh = 1.15f;
-  static constexpr float kShare = 0.5f;
+  static constexpr float kShare = 0.25f;
   float guess(const float* x, const float* w) const { return scale_by_levels<kGroup>(levels, x, w); }
   static const Magnitudes& magnitudes(int) { return kOddTo31; }
   void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {
@@ -205,7 +205,7 @@ struct IQ3_XXS {
 struct IQ3_S {
   static constexpr int kBytes = 110, kGroup = 32, kVector = 4, kTables = 1;
   static constexpr float kLow = 0.9f, kHigh = 1.15f;
-  static constexpr float kShare = 0.45f;
+  static constexpr float kShare = 0.2f;
   float guess(const float* x, const float* w) const { return scale_by_levels<kGroup>(levels, x, w); }
   static const Magnitudes& magnitudes(int) { return kOddTo31; }
   void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {
@@ -233,8 +233,8 @@ struct IQ3_S {
 
 struct IQ1_S {
   static constexpr int kBytes = 50, kGroup = 32, kVector = 8, kTables = 2;
-  static constexpr float kLow = 0.8f, kHigh = 1.2f;
-  static constexpr float kShare = 0.4f;
+  static constexpr float kLow = 0.86f, kHigh = 1.15f;
+  static constexpr float kShare = 0.165f;
   float guess(const float* x, const float* w) const { return scale_by_size<kGroup>(x, w, book.typical()); }
   static const Magnitudes& magnitudes(int) { return kOddTo15; }
   // The same leaves for both shifts.
@@ -268,7 +268,7 @@ struct IQ1_S {
 struct IQ1_M {
   static constexpr int kBytes = 56, kGroup = 16, kVector = 8, kTables = 1;
   static constexpr float kLow = 0.8f, kHigh = 1.25f;
-  static constexpr float kShare = 0.5f;
+  static constexpr float kShare = 0.2f;
   float guess(const float* x, const float* w) const { return scale_by_size<kGroup>(x, w, book.typical()); }
   static const Magnitudes& magnitudes(int) { return kOddTo15; }
   void find_hulls(const float* x, const float* w, float low, float high, Hull* hull, int) const {

@@ -53,6 +53,14 @@ IQK_INLINE Lanes sums(Lanes a, Lanes b, Lanes c, Lanes d) {
   return __builtin_shufflevector(first, second, 0, 1, 4, 5) +
          __builtin_shufflevector(first, second, 2, 3, 6, 7);
 }
+// Of four results: that with the largest score.
+IQK_INLINE int32_t at_largest(Lanes score, Integers at) {
+  const Lanes other = __builtin_shufflevector(score, score, 2, 3, 0, 1);
+  at = other > score ? __builtin_shufflevector(at, at, 2, 3, 0, 1) : at;
+  score = max(other, score);
+  const Integers rest = __builtin_shufflevector(at, at, 1, 0, 3, 2);
+  return (__builtin_shufflevector(score, score, 1, 0, 3, 2) > score ? rest : at)[0];
+}
 IQK_INLINE float minimum(Lanes v) { return min(min(v[0], v[1]), min(v[2], v[3])); }
 IQK_INLINE float maximum(Lanes v) { return max(max(v[0], v[1]), max(v[2], v[3])); }
 

@@ -51,10 +51,10 @@ constexpr Encoder kEncoders[] = {
     {F32_id, encode::encode_f32, encode::encode_f32},
     {F16_id, encode::encode_f16, encode::encode_f16, 0x477ff000},     // 65520
     {BF16_id, encode::encode_bf16, encode::encode_bf16, 0x7f7f8000},  // half a step above the largest
-    {Q4_0_id, encode::encode_by_rule<18, -8, encode::put_q4_0>, encode::encode_q4_0},
-    {Q4_1_id, encode::encode_affine_by_rule<16>, encode::encode_affine<16>},
-    {Q5_0_id, encode::encode_by_rule<22, -16, encode::put_q5_0>, encode::encode_q5_0},
-    {Q5_1_id, encode::encode_affine_by_rule<32>, encode::encode_affine<32>},
+    {Q4_0_id, encode::encode_q4_0, encode::encode_q4_0},
+    {Q4_1_id, encode::encode_affine<16>, encode::encode_affine<16>},
+    {Q5_0_id, encode::encode_q5_0, encode::encode_q5_0},
+    {Q5_1_id, encode::encode_affine<32>, encode::encode_affine<32>},
     {Q6_0_id, encode::encode_q6_0, encode::encode_q6_0},
     {Q8_0_id, encode::encode_q8_0, encode::encode_q8_0},
     {Q2_K_id, encode::encode_affine_super_blocks<encode::Q2_K>,

@@ -25,24 +25,6 @@ IQK_INLINE void put_q6_0(uint16_t d, const uint8_t* codes, uint8_t* out) {
 
 using PutBlock = void (*)(uint16_t d, const uint8_t* codes, uint8_t* out);
 
-// The rule that all programs share: the extreme weight gets the lowest level, codes follow from the scale
-// before it is rounded.
-template <int Bytes, int Lowest, PutBlock Put>
-void encode_by_rule(const float* x, const float*, int64_t k, uint8_t* out) {
-  for (int64_t b = 0; b < k / 32; ++b, x += 32, out += Bytes) {
-    float d = extreme<32>(x) / Lowest;
-    d = d > kMaxHalf ? kMaxHalf : d < -kMaxHalf ? -kMaxHalf : d;
-    const float inverse = inverse_of(d);
-    const Lanes top = bound(-2 * Lowest - 1), bottom = bound(0);
-    int32_t wide[32];
-    for (int i = 0; i < 32; i += kLanes)
-      store(wide + i, truncate(max(min(load(x + i) * splat(inverse) + splat(0.5f - Lowest), top), bottom)));
-    uint8_t codes[32];
-    for (int i = 0; i < 32; ++i) codes[i] = static_cast<uint8_t>(wide[i]);
-    Put(fp32_to_fp16(d), codes, out);
-  }
-}
-
 template <int Bytes, PutBlock Put, class Levels>
 IQK_INLINE void encode_by_search(const Levels& levels, Trials trials, const float* x, const float* importance,
                                  int64_t k, uint8_t* out) {

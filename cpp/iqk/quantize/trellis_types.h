@@ -42,7 +42,7 @@ template <uint32_t Codes>
 struct SignedTrellis {
   static constexpr int kHeader = 4, kGroup = 32, kVector = 8, kTables = 2;
   static constexpr float kLow = 0.88f, kHigh = 1.22f;
-  static constexpr float kShare = 0.56f;
+  static constexpr float kShare = Codes > 8192 ? 0.08f : 0.2f;
 
   const Magnitudes& magnitudes(int table) const { return scales[table]; }
   float guess(const float* x, const float* w) const { return trellis_scale(x, w, book.typical(), 130); }
@@ -90,7 +90,7 @@ struct IQ2_KT : SignedTrellis<65536> {
 struct IQ3_KT {
   static constexpr int kBytes = 100, kHeader = 4, kGroup = 32, kVector = 8, kTables = 1;
   static constexpr float kLow = 0.88f, kHigh = 1.22f;
-  static constexpr float kShare = 0.82f;
+  static constexpr float kShare = 0.25f;
   static constexpr Magnitudes kMagnitudes = even_magnitudes(16, 0, 1, 0, 1);
 
   static const Magnitudes& magnitudes(int) { return kMagnitudes; }
@@ -116,7 +116,7 @@ struct IQ3_KT {
 struct IQ4_KT {
   static constexpr int kBytes = 128, kHeader = 4, kGroup = 32, kVector = 4, kTables = 4;
   static constexpr float kLow = 0.88f, kHigh = 1.22f;
-  static constexpr float kShare = 0.35f;
+  static constexpr float kShare = 0.0105f;
   static constexpr Magnitudes kMagnitudes[2] = {even_magnitudes(64, 0, 1, 64, 1),
                                                 even_magnitudes(64, 1, 1, 63, -1)};
 
