@@ -233,8 +233,8 @@ struct IQ3_S {
 
 struct IQ1_S {
   static constexpr int kBytes = 50, kGroup = 32, kVector = 8, kTables = 2;
-  static constexpr float kLow = 0.86f, kHigh = 1.15f;
-  static constexpr float kShare = 0.165f;
+  static constexpr float kLow = 0.89f, kHigh = 1.13f;
+  static constexpr float kShare = 0.16f;
   float guess(const float* x, const float* w) const { return scale_by_size<kGroup>(x, w, book.typical()); }
   static const Magnitudes& magnitudes(int) { return kOddTo15; }
   // The same leaves for both shifts.

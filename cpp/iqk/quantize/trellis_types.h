@@ -42,7 +42,7 @@ template <uint32_t Codes>
 struct SignedTrellis {
   static constexpr int kHeader = 4, kGroup = 32, kVector = 8, kTables = 2;
   static constexpr float kLow = 0.88f, kHigh = 1.22f;
-  static constexpr float kShare = Codes > 8192 ? 0.08f : 0.2f;
+  static constexpr float kShare = Codes > 8192 ? 0.07f : 0.2f;
 
   const Magnitudes& magnitudes(int table) const { return scales[table]; }
   float guess(const float* x, const float* w) const { return trellis_scale(x, w, book.typical(), 130); }
