@@ -105,6 +105,16 @@ const CpuFeatures& cpu_features() {
   return features;
 }
 
+int64_t cpu_fetch_distance() {
+#if defined(__x86_64__)
+  constexpr uint32_t kGenu = 0x756e6547;  // "GenuineIntel"
+  static const int64_t distance = Cpuid(0).ebx == kGenu ? 2048 : 0;
+  return distance;
+#else
+  return 0;
+#endif
+}
+
 // --- The machine, by operating system
 // -------------------------------------------------------------------------------
 

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cstring>
 
+#include "iqk/base/cpu.h"
 #include "iqk/base/pool.h"
 
 namespace iqk {
@@ -172,8 +173,9 @@ class Driver {
   }
 
   // Kernels of few columns: all of a tile at once.
-  void multiply_few(Path path, const ColumnTile& tile, const GroupWalk& walk, int64_t rows, float* sums) {
+  void multiply_few(Path path, const ColumnTile& tile, GroupWalk walk, int64_t rows, float* sums) {
     const FormatKernels& f = p_.format();
+    walk.ahead = cpu_fetch_distance();
     const uint8_t* x = packed_ + tile.offset;
     const int64_t groups = rows / w().type->interleave;
     if (path == Path::kGemv) {
@@ -184,7 +186,7 @@ class Driver {
       f.plain({walk, groups, codes, scales, tile.valid, sums, rows});
     } else {
       f.float_gemv({walk.data, walk.group_bytes, rows, w().k, reinterpret_cast<const float*>(x),
-                    padded_k(w()), tile.valid, sums, rows});
+                    padded_k(w()), tile.valid, sums, rows, walk.ahead});
     }
   }
 
@@ -195,7 +197,7 @@ class Driver {
     for (int m = 0; m < p_.matrices; ++m) {
       const GroupWalk walk = walk_from(m, matrix, row);
       p_.format().float_panel(
-          {walk.data, walk.group_bytes, rows, w().k, nullptr, 0, pass.valid, to.sums[m], stride}, x);
+          {walk.data, walk.group_bytes, rows, w().k, nullptr, 0, pass.valid, to.sums[m], stride, 0}, x);
     }
     return stride;
   }
@@ -213,15 +215,10 @@ class Driver {
       for (int64_t u = 0; u < units_of(w()); u += kPanelUnits)
         for (int64_t part = 0; part < rows; part += height) {
           const bool last_part = part + height >= rows, last = last_part && u + kPanelUnits >= units_of(w());
-          for (int i = m; i < m + together; ++i)
-            fetch_units(i, matrix,
-                        last        ? row + rows
-                        : last_part ? row
-                                    : row + part + height,
-                        last        ? 0
-                        : last_part ? u + kPanelUnits
-                                    : u);
-          add_units(pass, matrix, row + part, static_cast<int>(std::min(height, rows - part)), u, m,
+          const int64_t ahead = last        ? distance(row + part, u, row + rows, 0)
+                                : last_part ? distance(row + part, u, row, u + kPanelUnits)
+                                            : distance(row + part, u, row + part + height, u);
+          add_units(pass, matrix, row + part, static_cast<int>(std::min(height, rows - part)), u, ahead, m,
                     m + together, to, part, stride);
         }
     }
@@ -229,13 +226,17 @@ class Driver {
   }
 
   // Adds the products of one panel of matrices [m, end) over units [u, u + kPanelUnits) to the sums from row
-  // `at` on.
-  void add_units(const Pass& pass, int64_t matrix, int64_t row, int rows, int64_t u, int m, int end,
-                 const WorkerMemory& to, int64_t at, int64_t stride) {
+  // `at` on. The weights that come next lie `ahead` bytes behind: pieces too short for the hardware to
+  // foresee.
+  void add_units(const Pass& pass, int64_t matrix, int64_t row, int rows, int64_t u, int64_t ahead, int m,
+                 int end, const WorkerMemory& to, int64_t at, int64_t stride) {
     const FormatKernels& f = p_.format();
     const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units_of(w()) - u));
-    for (int i = m; i < end; ++i)
-      f.unpack({walk_from(i, matrix, row), u, count, rows, to.codes[i], to.scales[i], to.terms[i]});
+    for (int i = m; i < end; ++i) {
+      GroupWalk walk = walk_from(i, matrix, row);
+      walk.ahead = ahead;
+      f.unpack({walk, u, count, rows, to.codes[i], to.scales[i], to.terms[i]});
+    }
     const uint8_t* const packed = packed_;
     const ColumnTile* const last = s_.cut.tiles.data() + pass.end_tile;
     for (const ColumnTile* tile = s_.cut.tiles.data() + pass.first_tile; tile != last; ++tile) {
@@ -251,17 +252,12 @@ class Driver {
     }
   }
 
-  // Asks for units [u, u + kPanelUnits) of a panel of rows: pieces too short for the hardware to foresee.
-  void fetch_units(int m, int64_t matrix, int64_t row, int64_t u) const {
-    if (row >= w().rows) return;
+  // Bytes from unit u of a row to another unit of another row, 0 where that row does not exist.
+  int64_t distance(int64_t row, int64_t u, int64_t to_row, int64_t to_u) const {
+    if (to_row >= w().rows) return 0;
     const Type& type = *w().type;
-    const GroupWalk walk = walk_from(m, matrix, row);
     const int64_t unit = 256 / type.block_weights * type.block_bytes * type.interleave;
-    const int64_t end = std::min<int64_t>(walk.group_bytes, (u + kPanelUnits) * unit + type.header_bytes);
-    const int64_t rows = std::min<int64_t>(p_.isa->kernels->panel_rows, w().rows - row);
-    for (int64_t r = 0; r < rows; r += type.interleave)
-      for (int64_t at = u * unit; at < end; at += 64)
-        __builtin_prefetch(walk.data + r / type.interleave * walk.group_bytes + at);
+    return (to_row - row) / type.interleave * walks_[0].group_bytes + (to_u - u) * unit;
   }
 
   // Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a

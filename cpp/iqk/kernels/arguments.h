@@ -14,6 +14,7 @@ struct GroupWalk {
   ptrdiff_t group_bytes;
   int64_t full_units;
   int tail_bytes;
+  ptrdiff_t ahead;  // what lies so many bytes behind a unit is asked for when the unit is read; 0: nothing
 };
 
 // Products of `groups` groups with C columns, decoding in registers.
@@ -79,6 +80,7 @@ struct FloatArgs {
   int64_t columns;
   float* out;
   ptrdiff_t out_stride;
+  ptrdiff_t ahead;  // see GroupWalk
 };
 
 // How activations are packed for a format.

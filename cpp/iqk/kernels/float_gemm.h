@@ -22,13 +22,17 @@ IQK_INLINE void float_rows(const FloatArgs& a) {
     unroll<C>([&](auto c)
                   IQK_LAMBDA { unroll<kChains>([&](auto n) IQK_LAMBDA { sums[c][n] = fsplat<16>(0.0f); }); });
     int64_t i = 0;
-    for (; i + kChains <= full; i += kChains)
+    for (; i + kChains <= full; i += kChains) {
+      if (F::kBytes < 4 && a.ahead != 0)  // whole floats come as fast without
+        unroll<(kChains * kStep + 63) / 64>(
+            [&](auto n) IQK_LAMBDA { __builtin_prefetch(p + i * kStep + a.ahead + 64 * n); });
       unroll<kChains>([&](auto n) IQK_LAMBDA {
         const Floats<16> w = F::vector(p + (i + n) * kStep);
         unroll<C>([&](auto c) IQK_LAMBDA {
           sums[c][n] = fma(w, fload<16>(a.x + c * a.x_stride + 16 * (i + n)), sums[c][n]);
         });
       });
+    }
     for (; i < full + (rest != 0); ++i) {
       const Floats<16> w = F::vector(i < full ? p + i * kStep : tail);
       unroll<C>([&](auto c) IQK_LAMBDA {

@@ -84,6 +84,7 @@ IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const ui
           F::indices(In{unit_at(u + i), place.header, 0, nullptr}, index + i * F::kIndexWords);
     }
     const In in{unit_at(u), place.header, 0, index + (F::kIndexWords ? u % kIndexUnits * F::kIndexWords : 0)};
+    fetch_ahead<F>(in.block, w.ahead);
     // Not const: GCC would keep it in memory and copy it in small pieces.
     auto shared = F::open(in);
     const uint8_t* act = g.activations + u * C * D::kActUnit;
@@ -133,6 +134,7 @@ IQK_INLINE void gemv_two_rows(const GemvArgs& g, int64_t row, int64_t distance, 
   for (int64_t u = 0; u < units; ++u)
     unroll<2>([&](auto r) IQK_LAMBDA {
       const uint8_t* unit = u < w.full_units ? place[r].units + u * F::kUnit : tails[r];
+      fetch_ahead<F>(unit, w.ahead);
       // Not const: GCC would keep it in memory and copy it in small pieces.
       auto shared = F::open(In{unit, place[r].header, 0, nullptr});
       add_unit<F, 1>(F::row(shared, Constant<0>{}), g.activations + u * D::kActUnit, sums[r]);

@@ -40,6 +40,7 @@ void gemv_rows(const GemvArgs& g, int columns, int first) {
     unroll<C>([&](auto c) IQK_LAMBDA { sums[c] = fsplat<R>(0); });
     for (int64_t u = 0; u < units; ++u) {
       const In in{u < w.full_units ? place.units + u * F::kUnit : tail, place.header, 0, nullptr};
+      fetch_ahead<F>(in.block, w.ahead);
       const uint8_t* act = g.activations + (u * columns + first) * D::kActUnit;
       for (int b = 0; b < 8; ++b) {
         Acc<F::kMax> acc[C];
@@ -97,6 +98,7 @@ void decode_lines(const GroupWalk& w, int64_t group, int64_t unit, int units, co
   for (int n = 0; n < units; ++n) {
     const In in{unit + n < w.full_units ? place.units + (unit + n) * F::kUnit : tail, place.header, 0,
                 nullptr};
+    fetch_ahead<F>(in.block, w.ahead);
     for (int b = 0; b < 8; ++b) {
       put_quads<F>(in, b, [&](int quad) IQK_LAMBDA {
         const int q = b % kBlocks * 8 + quad;
@@ -126,6 +128,7 @@ IQK_INLINE void unpack_lines(const UnpackArgs& a, int panel_rows) {
     for (int u = 0; u < a.units; ++u) {
       const In in{a.unit + u < w.full_units ? place.units + (a.unit + u) * F::kUnit : tail, place.header, 0,
                   nullptr};
+      fetch_ahead<F>(in.block, w.ahead);
       for (int b = 0; b < 8; ++b) {
         const int64_t line = 4 * panel_rows, group = 8 * u + b;
         uint8_t* to = a.codes + 8 * group * line + 4 * row;

@@ -114,7 +114,8 @@ IQK_INLINE const RowKernels& row_kernels(int code_class, std::integer_sequence<i
 void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
   constexpr int kRows = 16;  // at a time
   constexpr int kUnits = 4;  // of each
-  const GroupWalk& w = g.weights;
+  GroupWalk w = g.weights;
+  if (w.ahead != 0) w.ahead = kUnits * source.unit;  // the next piece of the same row
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const int S = source.scales, A = source.accumulators, step = columns < 4 ? columns : 4;
   const AddRows add = row_kernels(source.code_class, Classes<kRowCodes>{}).at[A / 2][step / 4];

@@ -51,6 +51,7 @@ void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, con
   for (int n = 0; n < units; ++n) {
     // Not const, nor the state: GCC would keep it in memory and copy it in small pieces.
     auto shared = F::open(In{unit_at(n), place.header, 0, index + n * F::kIndexWords});
+    fetch_ahead<F>(unit_at(n), w.ahead);
     const auto one_row = [&](auto r) IQK_LAMBDA {
       const int i = static_cast<int>(r) * to.units_per_row + n;
       auto state = F::row(shared, r);
@@ -91,6 +92,7 @@ using RowDecoder = void (*)(const GroupWalk&, int64_t group, int64_t unit, int u
 // A format as the users of its rows see it.
 struct RowSource {
   int rows;  // of a group
+  int unit;  // bytes
   int scales, accumulators;
   int code_class;       // of kRowCodes
   bool unsigned_codes;  // as decoded: else int8
@@ -145,6 +147,7 @@ constexpr RowDecoder row_decoder() {
 }
 template <class F>
 constexpr RowSource row_source = {F::kRows,
+                                  F::kUnit,
                                   F::kScales,
                                   F::kAccumulators,
                                   code_class(kRowCodes, F::kMax),

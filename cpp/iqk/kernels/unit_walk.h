@@ -17,6 +17,13 @@ IQK_INLINE GroupPlace<F> group_place(const GroupWalk& w, int64_t group) {
   return {w.header ? w.header : p, p + F::kHeader * F::kRows};
 }
 
+// Asks for as many bytes as a unit has, see GroupWalk::ahead.
+template <class F>
+IQK_INLINE void fetch_ahead(const uint8_t* unit, ptrdiff_t ahead) {
+  if (ahead != 0)
+    unroll<(F::kUnit + 63) / 64>([&](auto n) IQK_LAMBDA { __builtin_prefetch(unit + ahead + 64 * n); });
+}
+
 // Copies a short last unit to `to`, zeros behind: reading it there is safe.
 template <class F>
 IQK_INLINE void copy_tail(const uint8_t* units, const GroupWalk& w, uint8_t* to) {
