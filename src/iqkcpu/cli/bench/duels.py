@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
 
@@ -20,6 +21,7 @@ from .timing import copies, seconds_of
 
 _ROUNDS = 7
 _SECONDS_PER_TURN = 0.02
+_REST = 0.04  # before a turn: threads of OpenBLAS look for more work for some 30 ms, on the cores that the turn needs
 _MOST_SECONDS = 4.0  # per peer and batch: slow ones have fewer rounds
 _MOST_BYTES = 256 << 20  # of the weights of one side
 _MOST_COPIES = 64
@@ -170,7 +172,8 @@ def _take_turns(
 
 
 def _turn(work: Callable[[], object]) -> Iterator[float]:
-    """Yield the times of passes: several, as the first may still share the CPU with the other side's threads."""
+    """Yield the times of passes, once the other side's threads have come to rest."""
+    time.sleep(_REST)
     spent, runs = 0.0, 0
     while runs < 2 or spent < _SECONDS_PER_TURN:
         took = seconds_of(work)
