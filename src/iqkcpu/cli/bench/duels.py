@@ -21,7 +21,7 @@ from .timing import copies, seconds_of
 
 _ROUNDS = 7
 _SECONDS_PER_TURN = 0.02
-_REST = 0.04  # before a turn: threads of OpenBLAS look for more work for some 30 ms, on the cores that the turn needs
+_GLANCE = 0.01  # seconds; see _rest
 _MOST_SECONDS = 4.0  # per peer and batch: slow ones have fewer rounds
 _MOST_BYTES = 256 << 20  # of the weights of one side
 _MOST_COPIES = 64
@@ -172,11 +172,20 @@ def _take_turns(
 
 
 def _turn(work: Callable[[], object]) -> Iterator[float]:
-    """Yield the times of passes, once the other side's threads have come to rest."""
-    time.sleep(_REST)
+    """Yield the times of passes."""
+    _rest()
     spent, runs = 0.0, 0
     while runs < 2 or spent < _SECONDS_PER_TURN:
         took = seconds_of(work)
         yield took
         spent += took
         runs += 1
+
+
+def _rest() -> None:
+    """Wait until the other side's threads are at rest: those of OpenBLAS look for more work for 0.1 s, on our cores."""
+    for _ in range(50):
+        begin = time.process_time()
+        time.sleep(_GLANCE)
+        if time.process_time() - begin < _GLANCE / 4:
+            return
