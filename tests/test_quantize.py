@@ -67,8 +67,9 @@ def q8_0_rule(x: Array) -> list[NDArray[np.uint8]]:
 
 
 def test_q8_0_follows_the_rule_bit_for_bit() -> None:
-    grid = np.round(NORMAL[:8] * 4) / 4  # many ties
-    for a in (WEIGHTS, NORMAL, grid, NORMAL * np.float32(1e-3)):
+    grid: Array = (np.round(NORMAL[:8] * 4) / 4).astype(np.float32)  # many ties
+    inputs: tuple[Array, ...] = (WEIGHTS, NORMAL, grid, NORMAL * np.float32(1e-3))
+    for a in inputs:
         raw = np.concatenate(q8_0_rule(a.reshape(-1, 32)), 1)
         assert np.array_equal(quantize(a, "Q8_0").raw, raw.reshape(len(a), -1))
 
