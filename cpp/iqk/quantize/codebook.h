@@ -230,7 +230,8 @@ class Codebook {
     const auto vertex = [&](int n) IQK_LAMBDA {
       return Vertex{a[n], b[n], codes_[static_cast<size_t>(leaves[n / kLeaf] * kLeaf + n % kLeaf)]};
     };
-    const Vertex first = vertex(at_largest(best_low, at_low)), last = vertex(at_largest(best_high, at_high));
+    const int first_at = at_largest(best_low, at_low);
+    const Vertex first = vertex(first_at), last = vertex(at_largest(best_high, at_high));
     // Only points above the line from the first to the last can be vertices.
     int above[kMostPoints + kLanes], count = 0;
     if (first.b > last.b) {
@@ -239,14 +240,11 @@ class Codebook {
       for (int i = 0; i < chosen * kLeaf; i += kLanes)
         append_where(load(a + i) - slopes * load(b + i) > least, i, above, count);
     }
+    while (count % kLanes != 0) above[count++] = first_at;
     float above_a[kMostPoints + kLanes], above_b[kMostPoints + kLanes];
     for (int n = 0; n < count; ++n) {
       above_a[n] = a[above[n]];
       above_b[n] = b[above[n]];
-    }
-    for (; count % kLanes != 0; ++count) {
-      above_a[count] = first.a;
-      above_b[count] = first.b;
     }
     wrap(above_a, above_b, count, first, last, [&](int n) IQK_LAMBDA { return vertex(above[n]); }, hull);
   }

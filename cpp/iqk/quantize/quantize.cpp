@@ -40,65 +40,59 @@ constexpr uint32_t kInfinity = 0x7f800000;
 
 struct Encoder {
   int type;
-  RowEncoder plain;              // without importances
-  RowEncoder weighted;           // with
+  RowEncoder encode;
   uint32_t refused = kInfinity;  // magnitudes from here on, as bits of a float, have no place in the type
+  RowEncoder by_rule = nullptr;  // without importances, where all programs share a rule that is not `encode`
 };
 
-// In the order of the table of formats. Where `plain` is another function than `weighted`, it is the rule
-// that all programs share.
+// In the order of the table of formats.
 constexpr Encoder kEncoders[] = {
-    {F32_id, encode::encode_f32, encode::encode_f32},
-    {F16_id, encode::encode_f16, encode::encode_f16, 0x477ff000},     // 65520
-    {BF16_id, encode::encode_bf16, encode::encode_bf16, 0x7f7f8000},  // half a step above the largest
-    {Q4_0_id, encode::encode_q4_0, encode::encode_q4_0},
-    {Q4_1_id, encode::encode_affine<16>, encode::encode_affine<16>},
-    {Q5_0_id, encode::encode_q5_0, encode::encode_q5_0},
-    {Q5_1_id, encode::encode_affine<32>, encode::encode_affine<32>},
-    {Q6_0_id, encode::encode_q6_0, encode::encode_q6_0},
-    {Q8_0_id, encode::encode_q8_0, encode::encode_q8_0},
-    {Q2_K_id, encode::encode_affine_super_blocks<encode::Q2_K>,
-     encode::encode_affine_super_blocks<encode::Q2_K>},
-    {Q3_K_id, encode::encode_super_blocks<encode::Q3_K>, encode::encode_super_blocks<encode::Q3_K>},
-    {Q4_K_id, encode::encode_affine_super_blocks<encode::Q4_K>,
-     encode::encode_affine_super_blocks<encode::Q4_K>},
-    {Q5_K_id, encode::encode_affine_super_blocks<encode::Q5_K>,
-     encode::encode_affine_super_blocks<encode::Q5_K>},
-    {Q6_K_id, encode::encode_super_blocks<encode::Q6_K>, encode::encode_super_blocks<encode::Q6_K>},
-    {IQ2_XXS_id, encode::encode_vector_blocks<encode::IQ2_XXS>,
-     encode::encode_vector_blocks<encode::IQ2_XXS>},
-    {IQ2_XS_id, encode::encode_vector_blocks<encode::IQ2_XS>, encode::encode_vector_blocks<encode::IQ2_XS>},
-    {IQ3_XXS_id, encode::encode_vector_blocks<encode::IQ3_XXS>,
-     encode::encode_vector_blocks<encode::IQ3_XXS>},
-    {IQ1_S_id, encode::encode_vector_blocks<encode::IQ1_S>, encode::encode_vector_blocks<encode::IQ1_S>},
-    {IQ4_NL_id, encode::encode_iq4_nl, encode::encode_iq4_nl},
-    {MXFP4_id, encode::encode_mxfp4<false>, encode::encode_mxfp4<true>},
-    {NVFP4_id, encode::encode_nvfp4, encode::encode_nvfp4},
-    {Q1_0_G128_id, encode::encode_q1_0_g128, encode::encode_q1_0_g128},
-    {IQ3_S_id, encode::encode_vector_blocks<encode::IQ3_S>, encode::encode_vector_blocks<encode::IQ3_S>},
-    {IQ2_S_id, encode::encode_vector_blocks<encode::IQ2_S>, encode::encode_vector_blocks<encode::IQ2_S>},
-    {IQ4_XS_id, encode::encode_super_blocks<encode::IQ4_XS>, encode::encode_super_blocks<encode::IQ4_XS>},
-    {IQ1_M_id, encode::encode_vector_blocks<encode::IQ1_M>, encode::encode_vector_blocks<encode::IQ1_M>},
-    {TQ1_0_id, encode::encode_tq1_0, encode::encode_tq1_0},
-    {TQ2_0_id, encode::encode_tq2_0, encode::encode_tq2_0},
-    {IQ1_BN_id, encode::encode_iq1_bn, encode::encode_iq1_bn},
-    {IQ2_BN_id, encode::encode_iq2_bn, encode::encode_iq2_bn},
-    {IQ2_K_id, encode::encode_super_blocks<encode::IQ2_K>, encode::encode_super_blocks<encode::IQ2_K>},
-    {IQ3_K_id, encode::encode_super_blocks<encode::IQ3_K>, encode::encode_super_blocks<encode::IQ3_K>},
-    {IQ4_K_id, encode::encode_super_blocks<encode::IQ4_K>, encode::encode_super_blocks<encode::IQ4_K>},
-    {IQ5_K_id, encode::encode_super_blocks<encode::IQ5_K>, encode::encode_super_blocks<encode::IQ5_K>},
-    {IQ6_K_id, encode::encode_super_blocks<encode::IQ6_K>, encode::encode_super_blocks<encode::IQ6_K>},
-    {IQ4_KS_id, encode::encode_scaled_row<encode::IQ4_KS>, encode::encode_scaled_row<encode::IQ4_KS>},
-    {IQ2_KS_id, encode::encode_scaled_row<encode::IQ2_KS>, encode::encode_scaled_row<encode::IQ2_KS>},
-    {IQ4_KSS_id, encode::encode_scaled_row<encode::IQ4_KSS>, encode::encode_scaled_row<encode::IQ4_KSS>},
-    {Q8_KV_id, encode::encode_q8_kv, encode::encode_q8_kv},
-    {IQ5_KS_id, encode::encode_scaled_row<encode::IQ5_KS>, encode::encode_scaled_row<encode::IQ5_KS>},
-    {IQ2_KT_id, encode::encode_vector_row<encode::IQ2_KT>, encode::encode_vector_row<encode::IQ2_KT>},
-    {IQ3_KT_id, encode::encode_vector_row<encode::IQ3_KT>, encode::encode_vector_row<encode::IQ3_KT>},
-    {IQ4_KT_id, encode::encode_vector_row<encode::IQ4_KT>, encode::encode_vector_row<encode::IQ4_KT>},
-    {IQ3_KS_id, encode::encode_scaled_row<encode::IQ3_KS>, encode::encode_scaled_row<encode::IQ3_KS>},
-    {IQ2_KL_id, encode::encode_vector_row<encode::IQ2_KL>, encode::encode_vector_row<encode::IQ2_KL>},
-    {IQ1_KT_id, encode::encode_vector_row<encode::IQ1_KT>, encode::encode_vector_row<encode::IQ1_KT>},
+    {F32_id, encode::encode_f32},
+    {F16_id, encode::encode_f16, 0x477ff000},    // 65520
+    {BF16_id, encode::encode_bf16, 0x7f7f8000},  // half a step above the largest
+    {Q4_0_id, encode::encode_q4_0},
+    {Q4_1_id, encode::encode_affine<16>},
+    {Q5_0_id, encode::encode_q5_0},
+    {Q5_1_id, encode::encode_affine<32>},
+    {Q6_0_id, encode::encode_q6_0},
+    {Q8_0_id, encode::encode_q8_0},
+    {Q2_K_id, encode::encode_affine_super_blocks<encode::Q2_K>},
+    {Q3_K_id, encode::encode_super_blocks<encode::Q3_K>},
+    {Q4_K_id, encode::encode_affine_super_blocks<encode::Q4_K>},
+    {Q5_K_id, encode::encode_affine_super_blocks<encode::Q5_K>},
+    {Q6_K_id, encode::encode_super_blocks<encode::Q6_K>},
+    {IQ2_XXS_id, encode::encode_vector_blocks<encode::IQ2_XXS>},
+    {IQ2_XS_id, encode::encode_vector_blocks<encode::IQ2_XS>},
+    {IQ3_XXS_id, encode::encode_vector_blocks<encode::IQ3_XXS>},
+    {IQ1_S_id, encode::encode_vector_blocks<encode::IQ1_S>},
+    {IQ4_NL_id, encode::encode_iq4_nl},
+    {MXFP4_id, encode::encode_mxfp4<true>, kInfinity, encode::encode_mxfp4<false>},
+    {NVFP4_id, encode::encode_nvfp4},
+    {Q1_0_G128_id, encode::encode_q1_0_g128},
+    {IQ3_S_id, encode::encode_vector_blocks<encode::IQ3_S>},
+    {IQ2_S_id, encode::encode_vector_blocks<encode::IQ2_S>},
+    {IQ4_XS_id, encode::encode_super_blocks<encode::IQ4_XS>},
+    {IQ1_M_id, encode::encode_vector_blocks<encode::IQ1_M>},
+    {TQ1_0_id, encode::encode_tq1_0},
+    {TQ2_0_id, encode::encode_tq2_0},
+    {IQ1_BN_id, encode::encode_iq1_bn},
+    {IQ2_BN_id, encode::encode_iq2_bn},
+    {IQ2_K_id, encode::encode_super_blocks<encode::IQ2_K>},
+    {IQ3_K_id, encode::encode_super_blocks<encode::IQ3_K>},
+    {IQ4_K_id, encode::encode_super_blocks<encode::IQ4_K>},
+    {IQ5_K_id, encode::encode_super_blocks<encode::IQ5_K>},
+    {IQ6_K_id, encode::encode_super_blocks<encode::IQ6_K>},
+    {IQ4_KS_id, encode::encode_scaled_row<encode::IQ4_KS>},
+    {IQ2_KS_id, encode::encode_scaled_row<encode::IQ2_KS>},
+    {IQ4_KSS_id, encode::encode_scaled_row<encode::IQ4_KSS>},
+    {Q8_KV_id, encode::encode_q8_kv},
+    {IQ5_KS_id, encode::encode_scaled_row<encode::IQ5_KS>},
+    {IQ2_KT_id, encode::encode_vector_row<encode::IQ2_KT>},
+    {IQ3_KT_id, encode::encode_vector_row<encode::IQ3_KT>},
+    {IQ4_KT_id, encode::encode_vector_row<encode::IQ4_KT>},
+    {IQ3_KS_id, encode::encode_scaled_row<encode::IQ3_KS>},
+    {IQ2_KL_id, encode::encode_vector_row<encode::IQ2_KL>},
+    {IQ1_KT_id, encode::encode_vector_row<encode::IQ1_KT>},
 };
 
 const Encoder* find_encoder(const Type& type) {
@@ -198,7 +192,7 @@ void quantize(const Type& type, const float* a, int64_t rows, int64_t k, const f
   const int64_t bytes = row_bytes(type, k);
   const std::vector<float> importance = relative_importance(imatrix, k);
   check_values(type, a, rows, k, encoder->refused, threads);
-  const RowEncoder encode_row = imatrix == nullptr ? encoder->plain : encoder->weighted;
+  const RowEncoder encode_row = imatrix == nullptr && encoder->by_rule ? encoder->by_rule : encoder->encode;
   std::atomic<bool> out_of_memory{false};  // some encoders need scratch memory, and tiles must not throw
   for_row_tiles(rows, k, threads, [&](int64_t first, int64_t last) {
     try {
