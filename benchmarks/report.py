@@ -95,6 +95,7 @@ def page(documents: dict[str, Any], info: Any, command: str, date: str) -> str:
     """The whole page."""
     bench = documents["products"]
     peaks, threads = bench["peaks"], bench["threads"]
+    tiles = f"| tile peak | {peaks['tile_gflops'] * threads:.0f} GFLOP/s ({peaks['tile_instruction']}) |\n"
     call = documents["call"]["results"][0]["seconds"] * 1e6
     return f"""# Benchmarks
 
@@ -111,7 +112,7 @@ at batch 1 over copies of the weights that exceed the last-level cache where 512
 | threads | {threads} |
 | last-level cache | {info["last_level_cache"] / 2**20:.4g} MiB |
 | int8 peak | {peaks["int8_gops"] * threads:.0f} GFLOP/s ({peaks["int8_instruction"]}), {threads} threads |
-| float peak | {peaks["float_gflops"] * threads:.0f} GFLOP/s |
+{tiles if peaks["tile_gflops"] else ""}| float peak | {peaks["float_gflops"] * threads:.0f} GFLOP/s |
 | memory read | {peaks["read_gbs"]:.1f} GB/s |
 | versions | {", ".join(f"{name} {version}" for name, version in info["versions"].items())} |
 | a call | {call:.1f} microseconds for 64 x 64 weights of Q8_0, batch 1, one thread |

@@ -10,7 +10,7 @@ import iqkcpu
 from iqkcpu import QuantTensor, _core
 
 GOLDEN = Path(__file__).parent / "golden"
-NAMES = ("scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "neon")
+NAMES = ("scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "avx512amx", "neon")
 
 
 @pytest.mark.parametrize("isa", NAMES)

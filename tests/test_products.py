@@ -55,7 +55,9 @@ def test_precision(name: str, isa: str) -> None:
                 rows = power.any(axis=0)  # a golden may have a row of zeros
                 row = np.median(lost[:, rows].sum(axis=0) / power[:, rows].sum(axis=0))
                 assert row <= (5 * limit if outliers else limit), f"batch {batch}: {row}"
-                assert np.all(np.abs(y - reference) <= 1e-5 * size), f"batch {batch} differs from the scalar tier"
+                # Tiles round activations and weights to bfloat16 where the others round activations to int8.
+                near = 1e-5 if iqkcpu.plan(w, batch).kernel != "tiles" else 2e-2
+                assert np.all(np.abs(y - reference) <= near * size), f"batch {batch} differs from the scalar tier"
 
 
 @pytest.mark.parametrize("name", iqkcpu.types)

@@ -11,7 +11,7 @@ import pytest
 
 import iqkcpu
 
-NAMES = ("scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "neon")
+NAMES = ("scalar", "avx2", "avxvnni", "avx512vnni", "avx512vbmi", "avx512amx", "neon")
 W = iqkcpu.quantize(np.random.default_rng(1).standard_normal((32, 256), np.float32), "Q8_0")
 X = np.random.default_rng(2).standard_normal((40, 256), np.float32)
 

@@ -130,19 +130,23 @@ struct Plan {
 };
 Plan plan(const Weights& w, int64_t batch, int threads);
 
-// For measuring: the first batch that takes the panel, of all types; -1: that of the table.
-void set_threshold(int batch);
+// For measuring: the first batch that takes the panel, and the panel of bfloat16 where there are tiles, of
+// all types; -1: that of the table.
+void set_thresholds(int panel, int tiles);
 
 // ---- The machine's limits, measured now (a few ms to 100 ms each) ----------------------------------------
 
 struct Peaks {
-  double int8_gops;  // the ISA's int8 multiply-add instruction(s), one thread, 2 operations per multiply-add
+  double int8_gops;     // the ISA's multiply-add instruction(s) for panels of codes, of int8 or in tiles of
+                        // bfloat16, one thread, 2 operations per multiply-add
   double float_gflops;  // fused multiply-add, one thread
+  double tile_gflops;   // products of tiles of bfloat16, one thread; 0 without tiles
   double read_gbs;      // memory read, working set beyond the last-level cache, `threads` threads
   double write_gbs;
   double copy_gbs;               // bytes read plus bytes written
   double ghz;                    // a chain of dependent adds
   std::string int8_instruction;  // e.g. "vpdpbusd zmm"
+  std::string tile_instruction;  // e.g. "tdpbf16ps"
 };
 Peaks measure_peaks(int threads);
 

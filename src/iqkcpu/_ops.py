@@ -65,8 +65,8 @@ class Plan:
     """What `mul_mat`, or `up_gate`, will do with weights and a batch."""
 
     kernel: str
-    """"gemv" or "panel" for codes, "float_gemv" or "float_panel" for float types, "plain" on the scalar tier, "none"
-    for an empty batch."""
+    """"gemv", "panel" or "tiles" for codes, "float_gemv" or "float_panel" for float types, "plain" on the scalar tier,
+    "none" for an empty batch."""
     weights: str
     """What the kernel multiplies: the type itself, or the panel that it is unpacked to."""
     activations: str

@@ -152,10 +152,10 @@ void test_cpu() {
   const CacheSizes caches = cache_sizes();
   std::printf(
       "%s: avx2 %d fma %d f16c %d avxvnni %d gfni %d | avx512 f %d bw %d dq %d vl %d vnni %d vbmi %d bf16 %d "
-      "| "
+      "| amx bf16 %d | "
       "neon %d dotprod %d i8mm %d | caches %lld %lld %lld | threads %d\n",
       cpu_name().c_str(), f.avx2, f.fma, f.f16c, f.avxvnni, f.gfni, f.avx512f, f.avx512bw, f.avx512dq,
-      f.avx512vl, f.avx512vnni, f.avx512vbmi, f.avx512bf16, f.neon, f.dotprod, f.i8mm,
+      f.avx512vl, f.avx512vnni, f.avx512vbmi, f.avx512bf16, f.amxbf16, f.neon, f.dotprod, f.i8mm,
       static_cast<long long>(caches.l1d), static_cast<long long>(caches.l2),
       static_cast<long long>(caches.l3), default_threads());
   CHECK(!cpu_name().empty());
@@ -187,6 +187,7 @@ void test_cpu_features() {
         f.avx512dq == listed("avx512dq"));
   CHECK(f.avx512vl == listed("avx512vl") && f.avx512vnni == listed("avx512_vnni"));
   CHECK(f.avx512vbmi == listed("avx512vbmi") && f.avx512bf16 == listed("avx512_bf16"));
+  CHECK(!f.amxbf16 || (listed("amx_tile") && listed("amx_bf16")));  // may be refused
   CHECK(f.neon == listed("asimd") && f.dotprod == listed("asimddp") && f.i8mm == listed("i8mm"));
 }
 

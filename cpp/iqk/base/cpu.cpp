@@ -15,6 +15,7 @@
 #else
 #include <sched.h>
 #include <sys/auxv.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 #endif
 
@@ -50,6 +51,17 @@ uint64_t xgetbv() {
   return static_cast<uint64_t>(high) << 32 | low;
 }
 
+// Tiles are 8 KiB of registers, which Linux saves for those who ask. It refuses if a thread has an alternate
+// signal stack too small for them.
+bool allowed_tiles() {
+#if defined(__linux__)
+  constexpr long kRequestPermission = 0x1023, kTileData = 18;  // ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA
+  return syscall(SYS_arch_prctl, kRequestPermission, kTileData) == 0;
+#else
+  return false;
+#endif
+}
+
 CpuFeatures detect() {
   CpuFeatures f{};
   const Cpuid leaf1(1), leaf7(7), leaf7_1(7, 1);  // a leaf that does not exist reads as 0
@@ -69,6 +81,8 @@ CpuFeatures detect() {
   f.avx512vbmi = zmm && bit(leaf7.ecx, 1);
   f.avx512vnni = zmm && bit(leaf7.ecx, 11);
   f.avx512bf16 = zmm && bit(leaf7_1.eax, 5);
+  constexpr uint64_t kTiles = 3 << 17;  // their shapes and what is in them
+  f.amxbf16 = (saved & kTiles) == kTiles && bit(leaf7.edx, 22) && bit(leaf7.edx, 24) && allowed_tiles();
   return f;
 }
 

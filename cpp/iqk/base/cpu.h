@@ -10,6 +10,7 @@ namespace iqk {
 struct CpuFeatures {
   bool avx2, fma, f16c, avxvnni;
   bool avx512f, avx512bw, avx512dq, avx512vl, avx512vnni, avx512vbmi, gfni, avx512bf16;
+  bool amxbf16;  // and the system lets this process use tiles
   bool neon, dotprod, i8mm;
 };
 

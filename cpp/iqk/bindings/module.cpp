@@ -236,11 +236,13 @@ NB_MODULE(_core, m) {
   nb::class_<iqk::Peaks>(m, "Peaks", "The limits of this machine, as just measured.")
       .def_ro("int8_gops", &iqk::Peaks::int8_gops)
       .def_ro("float_gflops", &iqk::Peaks::float_gflops)
+      .def_ro("tile_gflops", &iqk::Peaks::tile_gflops)
       .def_ro("read_gbs", &iqk::Peaks::read_gbs)
       .def_ro("write_gbs", &iqk::Peaks::write_gbs)
       .def_ro("copy_gbs", &iqk::Peaks::copy_gbs)
       .def_ro("ghz", &iqk::Peaks::ghz)
-      .def_ro("int8_instruction", &iqk::Peaks::int8_instruction);
+      .def_ro("int8_instruction", &iqk::Peaks::int8_instruction)
+      .def_ro("tile_instruction", &iqk::Peaks::tile_instruction);
 
   nb::class_<Matrix>(m, "Matrix", "One matrix of quantized weights over borrowed bytes.")
       .def(nb::init<int, Bytes, int64_t, int64_t>(), "type"_a, "raw"_a.noconvert(), "rows"_a, "k"_a);
@@ -309,8 +311,10 @@ NB_MODULE(_core, m) {
       "plan",
       [](const Matrix& w, int64_t batch, int threads) { return iqk::plan(w.weights, batch, threads); }, "w"_a,
       "batch"_a, "threads"_a);
-  m.def("set_threshold", &iqk::set_threshold, "batch"_a,
-        "For measuring: the first batch that takes the panel, of all types; -1: that of the table.");
+  m.def(
+      "set_thresholds", &iqk::set_thresholds, "panel"_a, "tiles"_a,
+      "For measuring: the first batch that takes the panel, and the panel of bfloat16 where there are tiles, "
+      "of all types; -1: that of the table.");
   m.def("measure_peaks", &iqk::measure_peaks, "threads"_a, nb::call_guard<nb::gil_scoped_release>(),
         "Measure the limits of this machine; takes about a second.");
 }

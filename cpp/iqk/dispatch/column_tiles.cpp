@@ -1,6 +1,7 @@
 #include "iqk/dispatch/column_tiles.h"
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "iqk/activations/pack.h"
@@ -32,6 +33,9 @@ Cut next_tile(const Product& p, Path path, int64_t left) {
       while (width + 1 < kPanelWidths && kernels.columns[width + 1] >= left) ++width;
       return up_to(kernels.columns[width], width);
     }
+    case Path::kTiles:
+    case Path::kFloatTiles:
+      return up_to(kTileColumns);
     case Path::kFloatPanel:
       return up_to(p.isa->kernels->float_columns);
     case Path::kFloatGemv: {
@@ -45,15 +49,32 @@ Cut next_tile(const Product& p, Path path, int64_t left) {
   }
 }
 
+// Bytes of a unit of some columns, 0 where they are not packed by units.
+ptrdiff_t unit_bytes(const Product& p, Path path, int64_t columns) {
+  const ActivationOrder& order = p.format().order;
+  switch (path) {
+    case Path::kGemv:
+      return order.gemv_unit() * columns;
+    case Path::kPanel:
+      return order.panel_unit(static_cast<int>(columns));
+    case Path::kTiles:
+      return kTileSteps * 64 * columns;
+    case Path::kFloatTiles:  // all columns, then what those lose
+      return 2 * kTileSteps * 64 * columns;
+    default:
+      return 0;
+  }
+}
+
 size_t tile_bytes(const Product& p, Path path, int columns) {
   const Weights& w = *p.weights[0];
-  const ActivationOrder& order = p.format().order;
   const size_t units = static_cast<size_t>(units_of(w)), count = static_cast<size_t>(columns);
   switch (path) {
     case Path::kGemv:
-      return static_cast<size_t>(order.gemv_unit()) * units * count;
     case Path::kPanel:
-      return static_cast<size_t>(order.panel_unit(columns)) * units;
+    case Path::kTiles:
+    case Path::kFloatTiles:
+      return static_cast<size_t>(unit_bytes(p, path, columns)) * units;
     case Path::kFloatPanel:
     case Path::kFloatGemv:
       return static_cast<size_t>(padded_k(w)) * sizeof(float) * count;
@@ -97,6 +118,26 @@ void pack_float_panel(const Product& p, const ColumnTile& tile, float* to) {
   }
 }
 
+// Columns in bfloat16, zeros behind the last. `low`: or null, for what they lose.
+void pack_wide(const Product& p, const ColumnTile& tile, const uint8_t* order, uint8_t* to, uint8_t* low,
+               bool* finite) {
+  const Weights& w = *p.weights[0];
+  for (int64_t u = 0; u < units_of(w) && tile.valid < kTileColumns; ++u) {
+    std::memset(to + u * tile.unit, 0, kTileSteps * kStepBytes);
+    if (low) std::memset(low + u * tile.unit, 0, kTileSteps * kStepBytes);
+  }
+  for (int c = 0; c < tile.valid; ++c)
+    finite[c] = p.isa->tiles->pack({p.x + p.x_places.at(tile.first + c) * w.k, w.k, order, to + 64 * c,
+                                    low ? low + 64 * c : nullptr, tile.unit});
+}
+
+constexpr std::array<uint8_t, 64> natural_order() {
+  std::array<uint8_t, 64> order{};
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<uint8_t>(i);
+  return order;
+}
+constexpr std::array<uint8_t, 64> kNaturalOrder = natural_order();
+
 }  // namespace
 
 void cut_columns(const Product& p, const std::vector<Share>& wave, ColumnTiles& cut) {
@@ -109,9 +150,15 @@ void cut_columns(const Product& p, const std::vector<Share>& wave, ColumnTiles& 
     for (int64_t done = 0; done < share.count && plan.path != Path::kFloatPlain;) {
       const int64_t count = std::min(kPassColumns, share.count - done);
       Pass pass{cut.shares.size(), cut.tiles.size(), 0, share.first + done, count, 0};
+      const size_t begin = cut.bytes;
+      const int64_t padded = (count + kTileColumns - 1) / kTileColumns * kTileColumns;
       for (int64_t c = 0; c < count;) {
         const Cut next = next_tile(p, plan.path, count - c);
-        cut.tiles.push_back({pass.first + c, next.columns, next.valid, next.width, cut.bytes});
+        // Of tiles the units of all columns of a pass lie together.
+        const bool wide = plan.path == Path::kTiles || plan.path == Path::kFloatTiles;
+        cut.tiles.push_back({pass.first + c, next.columns, next.valid, next.width,
+                             wide ? begin + static_cast<size_t>(unit_bytes(p, Path::kTiles, c)) : cut.bytes,
+                             unit_bytes(p, plan.path, wide ? padded : next.columns)});
         cut.bytes += tile_bytes(p, plan.path, next.columns);
         c += next.valid;
         pass.sums += next.columns;
@@ -136,6 +183,10 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
     case Path::kFloatPanel:
       std::memset(finite, 1, static_cast<size_t>(tile.valid));
       return pack_float_panel(p, tile, reinterpret_cast<float*>(to));
+    case Path::kTiles:
+      return pack_wide(p, tile, order.panel, to, nullptr, finite);
+    case Path::kFloatTiles:
+      return pack_wide(p, tile, kNaturalOrder.data(), to, to + tile.unit / 2, finite);
     case Path::kPlain:
       worker = to;
       break;
@@ -145,9 +196,9 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
   const int64_t codes = tile.valid * units_of(w) * 256;
   const Activations x = quantize_tile(p, tile, reinterpret_cast<int8_t*>(worker),
                                       reinterpret_cast<float*>(worker + codes), finite);
-  for (int64_t u = 0; u < x.units && path == Path::kGemv; ++u, to += order.gemv_unit() * tile.columns)
+  for (int64_t u = 0; u < x.units && path == Path::kGemv; ++u, to += tile.unit)
     pack_gemv(x, order, u, 0, tile.columns, tile.valid, to);
-  for (int64_t u = 0; u < x.units && path == Path::kPanel; ++u, to += order.panel_unit(tile.columns))
+  for (int64_t u = 0; u < x.units && path == Path::kPanel; ++u, to += tile.unit)
     pack_panel(x, order, u, 0, tile.columns, tile.valid, to);
 }
 
@@ -158,9 +209,10 @@ size_t pack_bytes(const Product& p) {
 
 size_t packed_column_bytes(const Weights& w, const Isa& isa) {
   const FormatKernels& f = isa.find(*w.type);
-  if (!w.type->tier) return static_cast<size_t>(padded_k(w)) * sizeof(float);
+  if (!w.type->tier) return static_cast<size_t>(units_of(w)) * 256 * sizeof(float);
   if (f.plain) return quantized_bytes(w, 1);
-  return static_cast<size_t>(std::max(f.order.gemv_unit(), f.order.panel_unit(1)) * units_of(w));
+  const int panel = isa.tiles ? kTileSteps * 64 : f.order.panel_unit(1);
+  return static_cast<size_t>(std::max(f.order.gemv_unit(), panel) * units_of(w));
 }
 
 }  // namespace iqk

@@ -26,6 +26,7 @@ struct ColumnTile {
   int columns, valid;  // as packed, and of them real
   int width;           // which kernel
   size_t offset;       // in the packed activations
+  ptrdiff_t unit;      // bytes from one unit to the next, where it is packed by units
 };
 // The columns of one pass over rows of a matrix.
 struct Pass {

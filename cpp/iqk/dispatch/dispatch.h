@@ -25,14 +25,17 @@ struct Isa {
   static constexpr int kTypeIds = 512;
   const char* name;
   const IsaKernels* kernels;
+  const TileKernels* tiles;  // or null
   std::array<const FormatKernels*, kTypeIds> formats;
   const FormatKernels& find(const Type& type) const { return *formats[static_cast<size_t>(type.id)]; }
-  int threshold(const Type& type) const;
+  int threshold(const Type& type) const;                 // first batch of the panel
+  int tile_threshold(const Type& type) const;            // of the panel of bfloat16; INT_MAX: never
+  const FloatTiles* find_tiles(const Type& type) const;  // of a float format, or null
 };
 const Isa& current_isa();  // the one in use
 
 // What a call will do: one decision for mul_mat and plan.
-enum class Path { kNone, kPlain, kGemv, kPanel, kFloatPlain, kFloatGemv, kFloatPanel };
+enum class Path { kNone, kPlain, kGemv, kPanel, kTiles, kFloatPlain, kFloatGemv, kFloatPanel, kFloatTiles };
 struct Choice {
   const Isa* isa;
   const FormatKernels* format;

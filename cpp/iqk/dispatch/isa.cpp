@@ -1,5 +1,6 @@
 // Instruction sets: which this machine has, which is in use.
 #include <atomic>
+#include <climits>
 #include <cstdlib>
 #include <cstring>
 
@@ -12,6 +13,10 @@ namespace iqk {
   namespace space {                     \
   extern const IsaKernels kernels;      \
   }
+#define IQK_TILED_ISA(name, space, condition) \
+  namespace space {                           \
+  extern const TileKernels tiles;             \
+  }
 #include "iqk/isas.inc"
 
 namespace {
@@ -23,13 +28,21 @@ std::vector<Isa> find_isas() {
   const auto add = [&](const char* name, const IsaKernels& kernels, bool usable) {
     if (!usable || kernels.families_count == 0) return;  // none: a set left out of this build
     if (!found.empty() && std::strcmp(found.back().name, name) == 0) found.pop_back();
-    Isa isa{name, &kernels, {}};
+    Isa isa{name, &kernels, nullptr, {}};
     for (int family = 0; family < kernels.families_count; ++family)
       for (const FormatKernels* format = kernels.families[family]; format->id >= 0; ++format)
         isa.formats[static_cast<size_t>(format->id)] = format;
     found.push_back(isa);
   };
+  const auto add_tiles = [&](const char* name, const TileKernels& tiles, bool usable) {
+    if (!usable || !tiles.multiply) return;
+    Isa isa = found.back();
+    isa.name = name;
+    isa.tiles = &tiles;
+    found.push_back(isa);
+  };
 #define IQK_ISA(name, space, condition) add(name, space::kernels, condition);
+#define IQK_TILED_ISA(name, space, condition) add_tiles(name, space::tiles, condition);
 #include "iqk/isas.inc"
   return found;
 }
@@ -48,22 +61,39 @@ const Isa* find_isa(const std::string& name) {
   throw BadIsa("no instruction set '" + name + "' on this machine; usable: " + usable);
 }
 
+// First batch of the panel of bfloat16. Both panels are unpacked alike, so it is one for all types: the
+// curves of Q2_K, Q4_0, Q4_K and IQ4_K cross at 31 to 40 columns.
+constexpr int kTileThreshold = 36;
+
 std::atomic<const Isa*> in_use{nullptr};
+std::atomic<int> panel_threshold{-1}, wide_threshold{-1};  // of set_thresholds
 
 }  // namespace
 
-namespace {
-std::atomic<int> measured_threshold{-1};
+void set_thresholds(int panel, int tiles) {
+  panel_threshold.store(panel, std::memory_order_relaxed);
+  wide_threshold.store(tiles, std::memory_order_relaxed);
 }
 
-void set_threshold(int batch) { measured_threshold.store(batch, std::memory_order_relaxed); }
-
 int Isa::threshold(const Type& type) const {
-  const int chosen = measured_threshold.load(std::memory_order_relaxed);
+  const int chosen = panel_threshold.load(std::memory_order_relaxed);
   if (chosen >= 0) return chosen;
   const PanelThresholds t = panel_thresholds(type);
   if (std::strncmp(name, "avx512", 6) == 0) return t.avx512;
   return std::strcmp(name, "neon") == 0 ? t.neon : t.avx2;
+}
+
+const FloatTiles* Isa::find_tiles(const Type& type) const {
+  for (const FloatTiles* t = tiles ? tiles->floats : nullptr; t && t->type; ++t)
+    if (std::strcmp(t->type, type.name) == 0) return t;
+  return nullptr;
+}
+
+int Isa::tile_threshold(const Type& type) const {
+  const FloatTiles* numbers = find_tiles(type);
+  if (!tiles || (!type.tier && !numbers)) return INT_MAX;
+  const int chosen = wide_threshold.load(std::memory_order_relaxed);
+  return chosen >= 0 ? chosen : numbers ? numbers->first_batch : kTileThreshold;
 }
 
 const Isa& current_isa() {
@@ -109,6 +139,7 @@ std::vector<std::string> cpu_feature_names() {
              {"avx512vbmi", cpu.avx512vbmi},
              {"gfni", cpu.gfni},
              {"avx512_bf16", cpu.avx512bf16},
+             {"amx_bf16", cpu.amxbf16},
              {"asimd", cpu.neon},
              {"asimddp", cpu.dotprod},
              {"i8mm", cpu.i8mm}};

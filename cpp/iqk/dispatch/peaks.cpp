@@ -80,6 +80,10 @@ Peaks measure_peaks(int threads) {
   peaks.int8_instruction = isa.kernels->int8_instruction;
   peaks.int8_gops = loop_rate(isa.kernels->int8_loop);
   peaks.float_gflops = loop_rate(isa.kernels->float_loop);
+  if (isa.tiles) {
+    peaks.tile_instruction = isa.tiles->instruction;
+    peaks.tile_gflops = loop_rate(isa.tiles->loop);
+  }
   peaks.ghz = clock_ghz();
 
   // Twice the last-level cache, at least 64 MiB, in pieces for the threads. A copy goes from one half

@@ -18,9 +18,11 @@ Path choose_path(const Weights& w, int64_t batch, const Isa& isa) {
   if (batch == 0 || w.rows == 0) return Path::kNone;
   if (!w.type->tier) {
     if (!format.float_panel) return Path::kFloatPlain;
+    if (batch >= isa.tile_threshold(*w.type)) return Path::kFloatTiles;
     return format.float_gemv && batch < isa.threshold(*w.type) ? Path::kFloatGemv : Path::kFloatPanel;
   }
   if (format.plain) return Path::kPlain;
+  if (batch >= isa.tile_threshold(*w.type)) return Path::kTiles;
   return batch < isa.threshold(*w.type) ? Path::kGemv : Path::kPanel;
 }
 
@@ -93,6 +95,22 @@ Plan plan(const Weights& w, int64_t batch, int threads) {
       p.why = above + ": " + name + " is unpacked to an int8 panel of tier " + w.type->tier +
               ", exact, one float32 scale" + (format.order.panel_terms ? " and minimum" : "") + " per " +
               per + " weights";
+      break;
+    case Path::kTiles:
+      p.kernel = "tiles";
+      p.weights = "BF16";
+      p.activations = "bfloat16";
+      p.why = "batch " + std::to_string(batch) + " reaches " +
+              std::to_string(choice.isa->tile_threshold(*w.type)) + ": " + name +
+              " is unpacked to a panel of bfloat16, which tiles multiply: scales are in it, sums are float32";
+      break;
+    case Path::kFloatTiles:
+      p.kernel = "float_tiles";
+      p.weights = "BF16";
+      p.activations = "two bfloat16";
+      p.why = "batch " + std::to_string(batch) + " reaches " +
+              std::to_string(choice.isa->tile_threshold(*w.type)) + ": tiles multiply bfloat16; x, and " +
+              name + " if one does not hold it, becomes a sum of two, which is 16 bits";
       break;
     case Path::kFloatPlain:
     case Path::kFloatGemv:

@@ -11,23 +11,27 @@ namespace iqk {
 namespace {
 
 constexpr int kPanelUnits = 2;            // of one tile of weights: 512 columns
+constexpr int kWideUnits = 1;             // the same in bfloat16
 constexpr int64_t kManyColumns = 32;      // from here on the product takes longer than the unpacking
 constexpr int64_t kMostSums = 1 << 14;    // floats, where the height of tiles is free
 constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of tiles is free
 constexpr int64_t kMostPanels = 4;        // of a tile: they share the activations in the second-level cache
+constexpr int64_t kMostWidePanels = 8;    // the same in bfloat16
 constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
 
 // How high tiles of rows are: one or several panels, or of about kTileBytes of weights, such that there are
 // some for every thread many times over.
 int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t columns) {
   const Weights& w = *p.weights[0];
-  if (path == Path::kPanel || path == Path::kFloatPanel) {
-    const int64_t rows = path == Path::kPanel ? p.isa->kernels->panel_rows : p.isa->kernels->float_rows;
+  const bool tiled = path == Path::kTiles || path == Path::kFloatTiles;
+  if (path == Path::kPanel || path == Path::kFloatPanel || tiled) {
+    const int64_t rows = path == Path::kFloatPanel ? p.isa->kernels->float_rows : p.isa->kernels->panel_rows;
     const int64_t panels = (w.rows + rows - 1) / rows;
+    const int64_t most = tiled ? kMostWidePanels : kMostPanels;
     const int64_t by_threads = columns < kManyColumns ? 1
-                               : p.threads == 1       ? kMostPanels
+                               : p.threads == 1       ? most
                                                       : panels * matrices / (16 * p.threads);
-    return std::max<int64_t>(1, std::min(kMostPanels, by_threads)) * rows;
+    return std::max<int64_t>(1, std::min(most, by_threads)) * rows;
   }
   const int64_t rows = w.type->interleave, groups = w.rows / rows;
   const int64_t by_size = kTileBytes / std::max<int64_t>(1, walk_groups(w).group_bytes);
@@ -41,16 +45,19 @@ int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t colum
 struct Workspace {
   size_t codes, numbers;  // bytes of a panel's codes, floats of its scales (and of its terms)
   size_t sums;            // floats of one matrix
-  size_t bytes(int matrices) const {
-    return static_cast<size_t>(matrices) * (codes + (2 * numbers + sums) * sizeof(float));
-  }
+  size_t wide;            // bytes of a panel in bfloat16, one for all matrices
+  size_t bytes(int matrices) const { return wide + static_cast<size_t>(matrices) * matrix_bytes(); }
+  size_t matrix_bytes() const { return codes + (2 * numbers + sums) * sizeof(float); }
 };
 struct WorkerMemory {
   uint8_t* codes[2];
   float *scales[2], *terms[2], *sums[2];
-  WorkerMemory(const Workspace& space, int matrices, uint8_t* memory) : codes{}, scales{}, terms{}, sums{} {
+  uint8_t* wide;
+  WorkerMemory(const Workspace& space, int matrices, uint8_t* memory)
+      : codes{}, scales{}, terms{}, sums{}, wide(memory) {
+    memory += space.wide;
     for (int m = 0; m < matrices; ++m) {
-      codes[m] = memory + static_cast<size_t>(m) * space.bytes(1);
+      codes[m] = memory + static_cast<size_t>(m) * space.matrix_bytes();
       scales[m] = reinterpret_cast<float*>(codes[m] + space.codes);
       terms[m] = scales[m] + space.numbers;
       sums[m] = terms[m] + space.numbers;
@@ -118,7 +125,9 @@ class Driver {
       plan.height = tile_height(p_, plan.path, matrices, columns);
       height_ = std::max(height_, (plan.height + panel_rows - 1) / panel_rows * panel_rows);
       tasks_ += (w().rows + plan.height - 1) / plan.height * static_cast<int64_t>(plan.passes);
-      if (plan.path == Path::kPanel) {
+      if (plan.path == Path::kTiles || plan.path == Path::kFloatTiles)
+        space_.wide = 2 * static_cast<size_t>(panel_rows) * 2 * 256 * kWideUnits;
+      if (plan.path == Path::kPanel || plan.path == Path::kTiles) {
         space_.codes = static_cast<size_t>(panel_rows) * 4 * 64 * kPanelUnits;
         space_.numbers = std::max(space_.numbers, static_cast<size_t>(panel_rows) * 16 * kPanelUnits);
       }
@@ -162,6 +171,8 @@ class Driver {
   int64_t multiply_tile(Path path, const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
                         const WorkerMemory& to) {
     if (path == Path::kPanel) return multiply_panel(pass, matrix, row, rows, to);
+    if (path == Path::kTiles || path == Path::kFloatTiles)
+      return multiply_wide_panel(path, pass, matrix, row, rows, to);
     if (path == Path::kFloatPanel) return multiply_float_panel(pass, matrix, row, rows, to);
     for (size_t t = pass.first_tile; t < pass.end_tile; ++t) {
       const ColumnTile& tile = s_.cut.tiles[t];
@@ -212,44 +223,106 @@ class Driver {
     for (int m = 0; m < p_.matrices; m += together) {
       for (int i = m; i < m + together; ++i)
         std::memset(to.sums[i], 0, static_cast<size_t>(pass.sums * stride) * sizeof(float));
-      for (int64_t u = 0; u < units_of(w()); u += kPanelUnits)
-        for (int64_t part = 0; part < rows; part += height) {
-          const bool last_part = part + height >= rows, last = last_part && u + kPanelUnits >= units_of(w());
-          const int64_t ahead = last        ? distance(row + part, u, row + rows, 0)
-                                : last_part ? distance(row + part, u, row, u + kPanelUnits)
-                                            : distance(row + part, u, row + part + height, u);
-          add_units(pass, matrix, row + part, static_cast<int>(std::min(height, rows - part)), u, ahead, m,
-                    m + together, to, part, stride);
-        }
+      for_each_panel(rows, kPanelUnits, [&](int64_t u, int count, int64_t part) {
+        for (int i = m; i < m + together; ++i) unpack(i, matrix, row, rows, u, count, part, kPanelUnits, to);
+        add_panels(pass, u, count, m, m + together, to, part, stride);
+      });
     }
     return stride;
   }
 
-  // Adds the products of one panel of matrices [m, end) over units [u, u + kPanelUnits) to the sums from row
-  // `at` on. The weights that come next lie `ahead` bytes behind: pieces too short for the hardware to
-  // foresee.
-  void add_units(const Pass& pass, int64_t matrix, int64_t row, int rows, int64_t u, int64_t ahead, int m,
-                 int end, const WorkerMemory& to, int64_t at, int64_t stride) {
-    const FormatKernels& f = p_.format();
-    const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units_of(w()) - u));
-    for (int i = m; i < end; ++i) {
-      GroupWalk walk = walk_from(i, matrix, row);
-      walk.ahead = ahead;
-      f.unpack({walk, u, count, rows, to.codes[i], to.scales[i], to.terms[i]});
-    }
+  // Calls f(unit, units, row) for the panels of a tile of rows, those of the same units in sequence: they
+  // share the activations.
+  template <class F>
+  void for_each_panel(int64_t rows, int units, F f) {
+    for (int64_t u = 0; u < units_of(w()); u += units)
+      for (int64_t part = 0; part < rows; part += p_.isa->kernels->panel_rows)
+        f(u, static_cast<int>(std::min<int64_t>(units, units_of(w()) - u)), part);
+  }
+
+  // Unpacks a panel of matrix m: units [u, u + count) of the rows from row + part on, in a tile that ends at
+  // row + rows. The weights that come next are too short pieces for the hardware to foresee.
+  void unpack(int m, int64_t matrix, int64_t row, int64_t rows, int64_t u, int count, int64_t part, int step,
+              const WorkerMemory& to) {
+    const int64_t height = p_.isa->kernels->panel_rows;
+    const bool last_part = part + height >= rows, last = last_part && u + step >= units_of(w());
+    GroupWalk walk = walk_from(m, matrix, row + part);
+    walk.ahead = last        ? distance(row + part, u, row + rows, 0)
+                 : last_part ? distance(row + part, u, row, u + step)
+                             : distance(row + part, u, row + part + height, u);
+    p_.format().unpack({walk, u, count, static_cast<int>(std::min(height, rows - part)), to.codes[m],
+                        to.scales[m], to.terms[m]});
+  }
+
+  // Adds the products of a panel of matrices [m, end) to the sums from row `at` on.
+  void add_panels(const Pass& pass, int64_t u, int count, int m, int end, const WorkerMemory& to, int64_t at,
+                  int64_t stride) {
+    const PanelKernels& panel = *p_.format().panel;
     const uint8_t* const packed = packed_;
     const ColumnTile* const last = s_.cut.tiles.data() + pass.end_tile;
     for (const ColumnTile* tile = s_.cut.tiles.data() + pass.first_tile; tile != last; ++tile) {
-      const uint8_t* x = packed + tile->offset + u * f.order.panel_unit(tile->columns);
-      const auto run = f.panel->run[tile->width];
+      const uint8_t* x = packed + tile->offset + u * tile->unit;
+      const auto run = panel.run[tile->width];
       const ColumnTile* const next = tile + 1 == last ? tile : tile + 1;
-      const uint8_t* next_x = packed + next->offset + u * f.order.panel_unit(next->columns);
+      const uint8_t* next_x = packed + next->offset + u * next->unit;
       const int64_t next_at = at + (next - tile) * stride * tile->columns;
       for (int i = m; i < end; ++i)
         run({to.codes[i], to.scales[i], to.terms[i], x, count, to.sums[i] + at, stride, next_x,
              to.sums[i] + next_at});
       at = next_at;
     }
+  }
+
+  // The same by tiles, of bfloat16.
+  int64_t multiply_wide_panel(Path path, const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
+                              const WorkerMemory& to) {
+    const int64_t height = p_.isa->kernels->panel_rows, stride = (rows + height - 1) / height * height;
+    if (w().k == 0)  // no first panel
+      for (int m = 0; m < p_.matrices; ++m)
+        std::memset(to.sums[m], 0, static_cast<size_t>(pass.sums * stride) * sizeof(float));
+    p_.isa->tiles->begin();
+    for (int m = 0; m < p_.matrices; ++m)
+      for_each_panel(rows, kWideUnits, [&](int64_t u, int, int64_t part) {
+        float* const sums = to.sums[m] + part;
+        if (path == Path::kTiles)
+          add_codes(pass, m, matrix, row, rows, u, part, to, sums, stride);
+        else
+          add_floats(pass, m, matrix, row + part, std::min(height, rows - part), u, to, sums, stride);
+      });
+    p_.isa->tiles->end();
+    return stride;
+  }
+
+  // A panel of codes of matrix m.
+  void add_codes(const Pass& pass, int m, int64_t matrix, int64_t row, int64_t rows, int64_t u, int64_t part,
+                 const WorkerMemory& to, float* sums, int64_t stride) {
+    const ActivationOrder& order = p_.format().order;
+    unpack(m, matrix, row, rows, u, kWideUnits, part, kWideUnits, to);
+    p_.isa->tiles->widen({to.codes[m], to.scales[m], order.panel_terms ? to.terms[m] : nullptr, order.scales,
+                          static_cast<float>(order.panel_bias), kWideUnits, to.wide});
+    add_tiles(pass, to.wide, u, 0, sums, stride, u == 0);
+  }
+
+  // A panel of numbers. Both factors are sums of two; the product of what bfloat16 has lost of both is less
+  // than they lose even so.
+  void add_floats(const Pass& pass, int m, int64_t matrix, int64_t row, int64_t rows, int64_t u,
+                  const WorkerMemory& to, float* sums, int64_t stride) {
+    const FloatTiles& format = *p_.isa->find_tiles(*w().type);
+    const GroupWalk walk = walk_from(m, matrix, row);
+    uint8_t* const low = format.parts == 2 ? to.wide + space_.wide / 2 : nullptr;
+    format.widen({walk.data, walk.group_bytes, rows, w().k, 256 * u, to.wide, low});
+    const ptrdiff_t rest = s_.cut.tiles[pass.first_tile].unit / 2;
+    add_tiles(pass, to.wide, u, 0, sums, stride, u == 0);
+    add_tiles(pass, to.wide, u, rest, sums, stride, false);
+    if (low) add_tiles(pass, low, u, 0, sums, stride, false);
+  }
+
+  // A panel in bfloat16 with all columns, which lie `part` bytes behind the unit's begin.
+  void add_tiles(const Pass& pass, const uint8_t* panel, int64_t u, ptrdiff_t part, float* sums,
+                 int64_t stride, bool first) {
+    const ColumnTile& x = s_.cut.tiles[pass.first_tile];
+    p_.isa->tiles->multiply({panel, kWideUnits, packed_ + x.offset + u * x.unit + part, x.unit,
+                             static_cast<int>(pass.end_tile - pass.first_tile), sums, stride, first});
   }
 
   // Bytes from unit u of a row to another unit of another row, 0 where that row does not exist.
@@ -295,7 +368,7 @@ class Driver {
   bool* finite_ = nullptr;
   uint8_t *packed_ = nullptr, *workers_ = nullptr;
   size_t worker_bytes_ = 0;
-  Workspace space_{0, 0, 0};
+  Workspace space_{0, 0, 0, 0};
   int64_t tasks_ = 0, height_ = 1;
 };
 

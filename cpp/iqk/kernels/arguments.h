@@ -83,6 +83,69 @@ struct FloatArgs {
   ptrdiff_t ahead;  // see GroupWalk
 };
 
+// Panels in bfloat16, for instructions that multiply tiles of 16 x 16 sums with 32 weights of each. Weights
+// lie in tiles [pair of neighbours][row][2], activations in tiles [column][32].
+
+// One column to bfloat16, in a tile.
+struct BfloatArgs {
+  const float* x;
+  int64_t k;
+  const uint8_t* order;  // see ActivationOrder::panel
+  uint8_t* to;           // the column's 64 bytes of each step of 32 weights; zeros behind k
+  uint8_t* low;          // or null: the same of what the first bfloat16 has lost
+  ptrdiff_t unit;        // bytes from one to the next
+};
+// A panel of codes, as UnpackArgs leaves it, to bfloat16: code q to scale * (q - bias) + term.
+struct WidenArgs {
+  const uint8_t* codes;
+  const float* scales;
+  const float* terms;  // or null
+  int groups;          // scales per unit
+  float bias;
+  int units;
+  uint8_t* to;  // [step][16 rows] tiles of 1 KiB
+};
+// A panel of numbers to bfloat16: rows [0, rows), at least 1, of which the last is repeated, and 256 columns
+// from `from` on, zeros behind k.
+struct WidenFloatArgs {
+  const uint8_t* data;
+  ptrdiff_t group_bytes;
+  int64_t rows, k, from;
+  uint8_t* to;
+  uint8_t* low;  // what it has lost, for formats with two parts
+};
+// Some tiles of columns with one panel; adds to out[column * out_stride + row].
+struct TileArgs {
+  const uint8_t* weights;
+  int units;
+  const uint8_t* x;  // [unit][column tile][step]
+  ptrdiff_t x_unit;  // bytes
+  int column_tiles;
+  float* out;
+  ptrdiff_t out_stride;
+  bool first;  // the sums begin with this panel: `out` is not read
+};
+// How weights of a float format become tiles: F16 exactly in two numbers each, BF16 in one.
+struct FloatTiles {
+  const char* type;  // null ends a list
+  int parts;
+  int first_batch;  // of the tiles
+  void (*widen)(const WidenFloatArgs&);
+};
+struct TileKernels {
+  bool (*pack)(const BfloatArgs&);  // false where bfloat16 cannot hold the column, which becomes zero
+  void (*widen)(const WidenArgs&);
+  void (*begin)();  // before the calls of `multiply` on this thread
+  void (*multiply)(const TileArgs&);
+  void (*end)();
+  const FloatTiles* floats;
+  double (*loop)(int64_t iterations);  // see IsaKernels
+  const char* instruction;
+};
+constexpr int kTileColumns = 16;
+constexpr int kTileSteps = 8;     // of a unit
+constexpr int kStepBytes = 1024;  // of 16 rows or columns
+
 // How activations are packed for a format.
 struct ActivationOrder {
   const uint8_t* gemv;        // which four neighbours each of 64 dwords has, counted in fours

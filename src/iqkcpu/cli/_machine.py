@@ -20,6 +20,9 @@ class Peaks:
     """One thread, 2 operations per multiply-add; 0 on the scalar tier, as float_gflops."""
     int8_instruction: str
     float_gflops: float
+    tile_gflops: float
+    """Of tiles of bfloat16; 0 where there are none."""
+    tile_instruction: str
     read_gbs: float
     """Memory read with the threads of the run; so are the next two."""
     write_gbs: float
@@ -29,13 +32,14 @@ class Peaks:
     @staticmethod
     def none() -> Peaks:
         """Return limits that every measurement exceeds."""
-        return Peaks(0, "", 0, 0, 0, 0, 0)
+        return Peaks(0, "", 0, 0, "", 0, 0, 0, 0)
 
     @staticmethod
     def measure(threads: int) -> Peaks:
         """Measure now; takes about a second."""
         p = _core.measure_peaks(threads)
-        return Peaks(p.int8_gops, p.int8_instruction, p.float_gflops, p.read_gbs, p.write_gbs, p.copy_gbs, p.ghz)
+        operations = (p.int8_gops, p.int8_instruction, p.float_gflops, p.tile_gflops, p.tile_instruction)
+        return Peaks(*operations, p.read_gbs, p.write_gbs, p.copy_gbs, p.ghz)
 
     def best(self, other: Peaks) -> Peaks:
         """Return the better of each limit: other work on the machine only ever lowers one."""

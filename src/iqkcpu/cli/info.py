@@ -52,6 +52,7 @@ def info(
         "last-level cache": f"{last_level_cache() / 2**20:.4g} MiB",
         "int8 peak": f"{_gflops(peaks.int8_gops)} ({peaks.int8_instruction})",
         "float peak": _gflops(peaks.float_gflops),
+        **({"tile peak": f"{_gflops(peaks.tile_gflops)} ({peaks.tile_instruction})"} if peaks.tile_gflops else {}),
         "memory": f"read {peaks.read_gbs:.1f} GB/s, write {peaks.write_gbs:.1f} GB/s, copy {peaks.copy_gbs:.1f} GB/s"
         f" with {in_all}",
         "clock": f"{peaks.ghz:.2f} GHz",

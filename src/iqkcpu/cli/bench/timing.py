@@ -40,7 +40,8 @@ class Shares:
     """What a result reaches of the machine's limits."""
 
     of_peak: float | None
-    """Share of the int8 peak of all threads, of the float peak for float types; the scalar tier has none."""
+    """Share of the int8 peak of all threads, which tiles may exceed, and of the float peak for float types; the scalar
+    tier has none."""
     of_read: float
     """Share of the memory's read rate."""
 
