@@ -63,12 +63,19 @@ void test_operations(int round) {
     base[i] = std::ldexp(random_float(), random_int(-30, 30));
   }
   uint8_t mine[128], right[128];
-  isa::widen_codes(isa::load(codes), isa::fload<16>(scale), isa::fload<16>(base), mine);
-  gen::widen_codes(gen::load(codes), gen::fload<16>(scale), gen::fload<16>(base), right);
+  isa::widen_codes(isa::load(codes), isa::fload<16>(scale), isa::fload<16>(base), mine, mine + 64);
+  gen::widen_codes(gen::load(codes), gen::fload<16>(scale), gen::fload<16>(base), right, right + 64);
   check(std::memcmp(mine, right, sizeof mine) == 0, "widen_codes");
   isa::store_bfloat(mine, isa::fload<16>(base));
   gen::store_bfloat(right, gen::fload<16>(base));
   check(std::memcmp(mine, right, 32) == 0, "store_bfloat");
+  uint32_t from[16];
+  for (uint32_t& i : from) i = static_cast<uint32_t>(random_int(0, 7));
+  float picked[2][16], expected[16];
+  isa::fstore(picked[0], isa::pick(isa::fload<8>(base), isa::load(from)));
+  isa::fstore(picked[1], isa::pick(isa::fload<16>(base), isa::load(from)));
+  gen::fstore(expected, gen::pick(gen::fload<16>(base), gen::load(from)));
+  for (const auto& one : picked) check(std::memcmp(one, expected, sizeof one) == 0, "pick");
 }
 
 // Ties go to the even number.
@@ -83,79 +90,119 @@ void test_rounding() {
   for (size_t i = 0; i < 16; ++i) check(bfloat_at(out, i) == nearest[i], "rounding to bfloat16");
 }
 
-struct Case {
-  int units, groups, columns, k;
-  bool terms;
+// Rows of a made-up format: what a RowSource decodes is what stands here.
+struct Decoded {
+  int scales, rows;  // per unit; of the matrix
+  bool shift, minima;
   float bias;
+  std::vector<uint8_t> codes;  // [row][unit][256]
+  std::vector<float> scale, offset, minimum;
 };
+Decoded decoded;
+constexpr int kUnits = 3;
 
-// A panel of random codes with columns of any length.
-void test_product(const Case& test) {
-  constexpr int kRows = isa::kPanelRows;
-  const int lines = 64 * test.units, per_group = 64 / test.groups, groups = test.units * test.groups;
-  std::vector<uint8_t> codes(static_cast<size_t>(lines * 4 * kRows));
-  for (uint8_t& code : codes) code = static_cast<uint8_t>(random_bits());
-  std::vector<float> scales(static_cast<size_t>(groups * kRows)), terms(scales.size());
-  for (float& s : scales) s = random_float();
-  for (float& t : terms) t = 64 * random_float();
+void decode(const iqk::GroupWalk&, int64_t group, int64_t unit, int units, const iqk::RowBuffers& to) {
+  for (int n = 0; n < units; ++n) {
+    const size_t at = static_cast<size_t>(group * kUnits + unit + n), s = static_cast<size_t>(decoded.scales);
+    std::memcpy(to.codes + 256 * n, decoded.codes.data() + 256 * at, 256);
+    std::memcpy(to.scales + n * decoded.scales, decoded.scale.data() + at * s, s * sizeof(float));
+    if (decoded.shift)
+      std::memcpy(to.offsets + n * decoded.scales, decoded.offset.data() + at * s, s * sizeof(float));
+    if (decoded.minima)
+      std::memcpy(to.minima + n * decoded.scales, decoded.minimum.data() + at * s, s * sizeof(float));
+  }
+}
 
+iqk::RowSource source_of(const uint8_t* order) {
+  iqk::RowSource source{};
+  source.rows = 1;
+  source.scales = decoded.scales;
+  source.unsigned_codes = true;
+  source.shift = decoded.shift;
+  source.minima = decoded.minima;
+  source.bias = decoded.bias;
+  source.order = order;
+  source.decode = decode;
+  return source;
+}
+
+Decoded random_rows(int scales, int rows, bool shift, bool minima, float bias) {
+  Decoded d{scales, rows, shift, minima, bias, {}, {}, {}, {}};
+  d.codes.resize(static_cast<size_t>(rows * kUnits * 256));
+  for (uint8_t& code : d.codes) code = static_cast<uint8_t>(random_bits());
+  const size_t groups = static_cast<size_t>(rows * kUnits * scales);
+  for (size_t i = 0; i < groups; ++i) {
+    d.scale.push_back(random_float());
+    d.offset.push_back(static_cast<float>(random_int(-9, 9)) - bias);
+    d.minimum.push_back(64 * random_float());
+  }
+  return d;
+}
+
+// Panels of random codes, of which some rows exist, with columns of any length; two panels side by side.
+void test_product(const Decoded& rows, int columns, int k) {
+  decoded = rows;
+  constexpr int kHeight = 16 * iqk::kPanelTiles;
+  const int units = (k + 255) / 256, tiles = (columns + kTileColumns - 1) / kTileColumns;
   uint8_t order[64];
   for (int i = 0; i < 64; ++i) order[i] = static_cast<uint8_t>(i);
   std::shuffle(order, order + 64, random_bits);
+  const iqk::RowSource source = source_of(order);
 
-  const int tiles = (test.columns + kTileColumns - 1) / kTileColumns;
   const ptrdiff_t unit = tiles * kTileSteps * kStepBytes;
-  std::vector<float> x(static_cast<size_t>(test.columns * test.k));
+  std::vector<float> x(static_cast<size_t>(columns * k));
   for (float& value : x) value = random_float();
-  Buffer<uint8_t> packed(static_cast<size_t>(test.units * unit));
-  for (int c = 0; c < test.columns; ++c)
+  Buffer<uint8_t> packed(static_cast<size_t>(units * unit));
+  for (int c = 0; c < columns; ++c)
     check(isa::pack_tile_column(
-              {x.data() + c * test.k, test.k, order,
-               packed.data() + c / kTileColumns * kTileSteps * kStepBytes + c % kTileColumns * 64, nullptr,
+              {x.data() + c * k, k, order,
+               packed.data() + c / kTileColumns * kTileSteps * kStepBytes + c % kTileColumns * 4, nullptr,
                unit}),
           "a finite column");
 
-  Buffer<uint8_t> wide(static_cast<size_t>(test.units * kTileSteps * isa::kPanelVectors * kStepBytes));
-  isa::widen_panel({codes.data(), scales.data(), test.terms ? terms.data() : nullptr, test.groups, test.bias,
-                    test.units, wide.data()});
-
-  // Twice: over what was there, and added to it.
-  const ptrdiff_t stride = kRows + 3;
-  std::vector<float> sums(static_cast<size_t>(tiles * kTileColumns * stride), NAN);
+  const ptrdiff_t stride = kHeight + 3;
+  Buffer<uint8_t> wide(static_cast<size_t>(kTileSteps * iqk::kPanelTiles * kStepBytes));
+  std::vector<float> sums(static_cast<size_t>(iqk::tile_sums(tiles)), NAN);
+  std::vector<float> out(static_cast<size_t>(tiles * kTileColumns * stride), NAN);
   isa::begin_tiles();
-  for (const bool first : {true, false})
-    isa::multiply_tiles({wide.data(), test.units, packed.data(), unit, tiles, sums.data(), stride, first});
+  for (int u = 0; u < units; ++u) {
+    isa::widen_rows({&source, {}, u, rows.rows, wide.data()});
+    isa::multiply_tiles({wide.data(), packed.data() + u * unit, tiles, sums.data(), out.data(), stride,
+                         u == 0, u + 1 == units});
+  }
   isa::end_tiles();
 
   bool right = true;
-  for (int c = 0; c < test.columns; ++c)
-    for (int r = 0; r < kRows; ++r) {
+  for (int c = 0; c < columns; ++c)
+    for (int r = 0; r < rows.rows; ++r) {
       double sum = 0, magnitude = 0;
-      for (int i = 0; i < test.k; ++i) {
-        const int u = i / 256, line = static_cast<int>(std::find(order, order + 64, i % 256 / 4) - order);
-        const size_t g = static_cast<size_t>((u * test.groups + line / per_group) * kRows + r);
-        const double q = codes[static_cast<size_t>(((u * 64 + line) * kRows + r) * 4 + i % 4)];
-        const double w = static_cast<double>(scales[g]) * (q - static_cast<double>(test.bias)) +
-                         (test.terms ? static_cast<double>(terms[g]) : 0);
-        const double product = w * static_cast<double>(x[static_cast<size_t>(c * test.k + i)]);
+      for (int i = 0; i < k; ++i) {
+        const int place = static_cast<int>(std::find(order, order + 64, i % 256 / 4) - order) * 4 + i % 4;
+        const size_t at = static_cast<size_t>(r * kUnits + i / 256);
+        const size_t g =
+            at * static_cast<size_t>(rows.scales) + static_cast<size_t>(i % 256 * rows.scales / 256);
+        const double q = rows.codes[256 * at + static_cast<size_t>(place)];
+        const double w = static_cast<double>(rows.scale[g]) *
+                             (q + static_cast<double>(rows.shift ? rows.offset[g] : -rows.bias)) +
+                         (rows.minima ? static_cast<double>(rows.minimum[g]) : 0);
+        const double product = w * static_cast<double>(x[static_cast<size_t>(c * k + i)]);
         sum += product;
         magnitude += std::fabs(product);
       }
-      const double y = static_cast<double>(sums[static_cast<size_t>(c * stride + r)]);
-      right &= std::fabs(y - 2 * sum) <= 2 * (0.8e-2 * magnitude + 1e-3);
+      right &= std::fabs(static_cast<double>(out[static_cast<size_t>(c * stride + r)]) - sum) <=
+               0.8e-2 * magnitude + 1e-3;
     }
   check(right, "a product");
+  bool beside = true;
   for (int c = 0; c < tiles * kTileColumns; ++c)
-    for (int r = kRows; r < stride; ++r)
-      check(std::isnan(sums[static_cast<size_t>(c * stride + r)]), "nothing is written beside the tiles");
+    for (int r = kHeight; r < stride; ++r) beside &= std::isnan(out[static_cast<size_t>(c * stride + r)]);
+  check(beside, "nothing is written beside the tiles");
 }
 
 // A panel of numbers, of which some rows exist, times columns in two parts: nearly float32.
 template <class F, int parts>
 void test_floats(int rows, int k) {
-  constexpr int kRows = isa::kPanelRows, kColumns = 19;
-  uint8_t order[64];
-  for (int i = 0; i < 64; ++i) order[i] = static_cast<uint8_t>(i);
+  constexpr int kRows = 16 * iqk::kPanelTiles, kColumns = 19;
   rows = std::min(rows, kRows) / F::kRows * F::kRows;
   const ptrdiff_t row_bytes = k * F::kBytes * F::kRows;
   Buffer<uint8_t> bytes(static_cast<size_t>(rows / F::kRows * row_bytes));
@@ -174,20 +221,25 @@ void test_floats(int rows, int k) {
   const ptrdiff_t unit = 2 * tiles * kTileSteps * kStepBytes;
   Buffer<uint8_t> packed(static_cast<size_t>(units * unit));
   for (int c = 0; c < kColumns; ++c) {
-    uint8_t* const to = packed.data() + c / kTileColumns * kTileSteps * kStepBytes + c % kTileColumns * 64;
-    isa::pack_tile_column({x.data() + c * k, k, order, to, to + unit / 2, unit});
+    uint8_t* const to = packed.data() + c / kTileColumns * kTileSteps * kStepBytes + c % kTileColumns * 4;
+    isa::pack_tile_column({x.data() + c * k, k, nullptr, to, to + unit / 2, unit});
   }
-  const size_t panel = static_cast<size_t>(kTileSteps * isa::kPanelVectors * kStepBytes);
+  const size_t panel = static_cast<size_t>(kTileSteps * iqk::kPanelTiles * kStepBytes);
   Buffer<uint8_t> high(panel), low(panel);
-  std::vector<float> sums(static_cast<size_t>(tiles * kTileColumns * kRows));
+  std::vector<float> sums(static_cast<size_t>(iqk::tile_sums(tiles)));
+  std::vector<float> out(static_cast<size_t>(tiles * kTileColumns * kRows));
   isa::begin_tiles();
   for (int u = 0; u < units; ++u) {
     isa::widen_floats<F, parts>(
-        {bytes.data(), row_bytes, rows, k, 256 * u, high.data(), parts == 2 ? low.data() : nullptr});
+        {bytes.data(), row_bytes, rows, k, u, high.data(), parts == 2 ? low.data() : nullptr});
     uint8_t* const columns = packed.data() + u * unit;
-    isa::multiply_tiles({high.data(), 1, columns, unit, tiles, sums.data(), kRows, u == 0});
-    isa::multiply_tiles({high.data(), 1, columns + unit / 2, unit, tiles, sums.data(), kRows, false});
-    if (parts == 2) isa::multiply_tiles({low.data(), 1, columns, unit, tiles, sums.data(), kRows, false});
+    const auto multiply = [&](Buffer<uint8_t>& weights, const uint8_t* part, bool first, bool last) {
+      isa::multiply_tiles({weights.data(), part, tiles, sums.data(), out.data(), kRows, first, last});
+    };
+    const bool last = u + 1 == units;
+    multiply(high, columns, u == 0, false);
+    multiply(high, columns + unit / 2, false, last && parts == 1);
+    if (parts == 2) multiply(low, columns, false, last);
   }
   isa::end_tiles();
   bool right = true;
@@ -201,44 +253,46 @@ void test_floats(int rows, int k) {
         magnitude += std::fabs(product);
       }
       right &=
-          std::fabs(static_cast<double>(sums[static_cast<size_t>(c * kRows + r)]) - sum) <= 2e-5 * magnitude;
+          std::fabs(static_cast<double>(out[static_cast<size_t>(c * kRows + r)]) - sum) <= 2e-5 * magnitude;
     }
   check(right, "a product of floats");
 }
 
-// Codes of value 0 become 0, and an exact power of two stays one.
+// Codes of value 0 become 0, and what bfloat16 holds stays what it is.
 void test_exact_values() {
-  constexpr int kRows = isa::kPanelRows;
-  std::vector<uint8_t> codes(static_cast<size_t>(64 * 4 * kRows), 128);
-  std::vector<float> scales(static_cast<size_t>(8 * kRows));
-  for (float& s : scales) s = random_float();
-  Buffer<uint8_t> wide(static_cast<size_t>(kTileSteps * isa::kPanelVectors * kStepBytes));
-  const size_t count = static_cast<size_t>(kTileSteps * isa::kPanelVectors * kStepBytes / 2);
-  isa::widen_panel({codes.data(), scales.data(), nullptr, 8, 128, 1, wide.data()});
-  bool zero = true, same = true;
-  for (size_t i = 0; i < count; ++i) zero &= bfloat_at(wide.data(), i) == 0;
-  check(zero, "codes of value 0");
-  std::fill(codes.begin(), codes.end(), static_cast<uint8_t>(136));
-  std::fill(scales.begin(), scales.end(), -0.25f);
-  isa::widen_panel({codes.data(), scales.data(), nullptr, 8, 128, 1, wide.data()});
-  for (size_t i = 0; i < count; ++i) same &= bfloat_at(wide.data(), i) == -2;
-  check(same, "a weight that bfloat16 holds");
+  constexpr size_t kNumbers = static_cast<size_t>(kTileSteps * iqk::kPanelTiles * kStepBytes / 2);
+  uint8_t order[64];
+  for (int i = 0; i < 64; ++i) order[i] = static_cast<uint8_t>(i);
+  Buffer<uint8_t> wide(2 * kNumbers);
+  const auto all_are = [&](float value) {
+    const iqk::RowSource source = source_of(order);
+    isa::widen_rows({&source, {}, 0, decoded.rows, wide.data()});
+    bool same = true;
+    for (size_t i = 0; i < kNumbers; ++i) same &= bfloat_at(wide.data(), i) == value;
+    return same;
+  };
+  for (const int scales : {8, 16}) {
+    decoded = random_rows(scales, 32, false, false, 128);
+    std::fill(decoded.codes.begin(), decoded.codes.end(), static_cast<uint8_t>(128));
+    check(all_are(0), "codes of value 0");
+    std::fill(decoded.codes.begin(), decoded.codes.end(), static_cast<uint8_t>(136));
+    std::fill(decoded.scale.begin(), decoded.scale.end(), -0.25f);
+    check(all_are(-2), "a weight that bfloat16 holds");
+  }
 }
 
 // A column with what bfloat16 cannot hold becomes zero.
 void test_not_finite() {
-  uint8_t order[64];
-  for (int i = 0; i < 64; ++i) order[i] = static_cast<uint8_t>(i);
   for (const float bad : {NAN, INFINITY, -INFINITY, 0x1.ffp127f}) {
     std::vector<float> x(300, 1.0f);
     x[static_cast<size_t>(random_int(0, 299))] = bad;
     Buffer<uint8_t> to(2 * kTileSteps * kStepBytes);
     std::fill(to.bytes.begin(), to.bytes.end(), static_cast<uint8_t>(77));
-    check(!isa::pack_tile_column({x.data(), 300, order, to.data(), nullptr, kTileSteps * kStepBytes}),
+    check(!isa::pack_tile_column({x.data(), 300, nullptr, to.data(), nullptr, kTileSteps * kStepBytes}),
           "not a finite column");
     bool zero = true, others = true;
     for (size_t i = 0; i < 2 * kTileSteps * kStepBytes; ++i)
-      (i % kStepBytes < 64 ? zero : others) &= to.data()[i] == (i % kStepBytes < 64 ? 0 : 77);
+      (i % 64 < 4 ? zero : others) &= to.data()[i] == (i % 64 < 4 ? 0 : 77);
     check(zero && others, "zeros in its place");
   }
 }
@@ -265,11 +319,13 @@ int main() {
   }
   for (int round = 0; round < 200; ++round) test_operations(round);
   test_rounding();
-  for (const Case& test :
-       {Case{1, 8, 1, 256, false, 128}, Case{1, 16, 16, 32, true, 0}, Case{2, 8, 17, 512, true, 8},
-        Case{2, 16, 33, 300, false, 3}, Case{1, 8, 32, 255, false, 0}, Case{2, 8, 49, 257, true, 128},
-        Case{1, 16, 100, 256, true, 16}})
-    test_product(test);
+  test_product(random_rows(8, 32, false, false, 128), 1, 256);
+  test_product(random_rows(16, 32, false, true, 0), 16, 32);
+  test_product(random_rows(8, 17, false, true, 8), 17, 512);
+  test_product(random_rows(16, 1, true, false, 3), 33, 300);
+  test_product(random_rows(8, 16, false, false, 0), 32, 255);
+  test_product(random_rows(8, 31, true, true, 128), 49, 257);
+  test_product(random_rows(16, 32, true, true, 16), 100, 768);
   for (const int rows : {1, 16, 17, 32})
     for (const int k : {2, 34, 256, 290, 511 / 2 * 2}) {
       test_floats<isa::F16, 2>(rows, k + 1);

@@ -1,7 +1,6 @@
 #include "iqk/dispatch/column_tiles.h"
 
 #include <algorithm>
-#include <array>
 #include <cstring>
 
 #include "iqk/activations/pack.h"
@@ -118,7 +117,8 @@ void pack_float_panel(const Product& p, const ColumnTile& tile, float* to) {
   }
 }
 
-// Columns in bfloat16, zeros behind the last. `low`: or null, for what they lose.
+// Columns in bfloat16, zeros behind the last. `order`: or null, for the natural one. `low`: or null, for what
+// they lose.
 void pack_wide(const Product& p, const ColumnTile& tile, const uint8_t* order, uint8_t* to, uint8_t* low,
                bool* finite) {
   const Weights& w = *p.weights[0];
@@ -127,16 +127,9 @@ void pack_wide(const Product& p, const ColumnTile& tile, const uint8_t* order, u
     if (low) std::memset(low + u * tile.unit, 0, kTileSteps * kStepBytes);
   }
   for (int c = 0; c < tile.valid; ++c)
-    finite[c] = p.isa->tiles->pack({p.x + p.x_places.at(tile.first + c) * w.k, w.k, order, to + 64 * c,
-                                    low ? low + 64 * c : nullptr, tile.unit});
+    finite[c] = p.isa->tiles->pack({p.x + p.x_places.at(tile.first + c) * w.k, w.k, order, to + 4 * c,
+                                    low ? low + 4 * c : nullptr, tile.unit});
 }
-
-constexpr std::array<uint8_t, 64> natural_order() {
-  std::array<uint8_t, 64> order{};
-  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<uint8_t>(i);
-  return order;
-}
-constexpr std::array<uint8_t, 64> kNaturalOrder = natural_order();
 
 }  // namespace
 
@@ -184,9 +177,9 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
       std::memset(finite, 1, static_cast<size_t>(tile.valid));
       return pack_float_panel(p, tile, reinterpret_cast<float*>(to));
     case Path::kTiles:
-      return pack_wide(p, tile, order.panel, to, nullptr, finite);
+      return pack_wide(p, tile, p.format().rows->order, to, nullptr, finite);
     case Path::kFloatTiles:
-      return pack_wide(p, tile, kNaturalOrder.data(), to, to + tile.unit / 2, finite);
+      return pack_wide(p, tile, nullptr, to, to + tile.unit / 2, finite);
     case Path::kPlain:
       worker = to;
       break;

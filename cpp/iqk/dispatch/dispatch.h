@@ -12,9 +12,9 @@ namespace iqk {
 constexpr int kBf16R16 = 230, kI2S = 36;
 constexpr int64_t kI2STail = 32;  // a float32 scale and padding behind the whole tensor
 
-// First batch of the panel, per kind of instruction set.
+// First batch of the panel, per kind of instruction set; `amx`: of the one of bfloat16.
 struct PanelThresholds {
-  int avx2, avx512, neon;
+  int avx2, avx512, amx, neon;
 };
 PanelThresholds panel_thresholds(const Type& type);
 

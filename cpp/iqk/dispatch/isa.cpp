@@ -61,10 +61,6 @@ const Isa* find_isa(const std::string& name) {
   throw BadIsa("no instruction set '" + name + "' on this machine; usable: " + usable);
 }
 
-// First batch of the panel of bfloat16. Both panels are unpacked alike, so it is one for all types: the
-// curves of Q2_K, Q4_0, Q4_K and IQ4_K cross at 31 to 40 columns.
-constexpr int kTileThreshold = 36;
-
 std::atomic<const Isa*> in_use{nullptr};
 std::atomic<int> panel_threshold{-1}, wide_threshold{-1};  // of set_thresholds
 
@@ -90,10 +86,9 @@ const FloatTiles* Isa::find_tiles(const Type& type) const {
 }
 
 int Isa::tile_threshold(const Type& type) const {
-  const FloatTiles* numbers = find_tiles(type);
-  if (!tiles || (!type.tier && !numbers)) return INT_MAX;
+  if (!tiles || (!type.tier && !find_tiles(type))) return INT_MAX;
   const int chosen = wide_threshold.load(std::memory_order_relaxed);
-  return chosen >= 0 ? chosen : numbers ? numbers->first_batch : kTileThreshold;
+  return chosen >= 0 ? chosen : panel_thresholds(type).amx;
 }
 
 const Isa& current_isa() {

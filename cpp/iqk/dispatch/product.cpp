@@ -45,17 +45,25 @@ int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t colum
 struct Workspace {
   size_t codes, numbers;  // bytes of a panel's codes, floats of its scales (and of its terms)
   size_t sums;            // floats of one matrix
-  size_t wide;            // bytes of a panel in bfloat16, one for all matrices
-  size_t bytes(int matrices) const { return wide + static_cast<size_t>(matrices) * matrix_bytes(); }
+  size_t wide, partial;   // bytes of a panel in bfloat16 and floats of its sums, for one matrix at a time
+  size_t bytes(int matrices) const {
+    return wide + partial * sizeof(float) + static_cast<size_t>(matrices) * matrix_bytes();
+  }
   size_t matrix_bytes() const { return codes + (2 * numbers + sums) * sizeof(float); }
 };
 struct WorkerMemory {
   uint8_t* codes[2];
   float *scales[2], *terms[2], *sums[2];
   uint8_t* wide;
+  float* partial;
   WorkerMemory(const Workspace& space, int matrices, uint8_t* memory)
-      : codes{}, scales{}, terms{}, sums{}, wide(memory) {
-    memory += space.wide;
+      : codes{},
+        scales{},
+        terms{},
+        sums{},
+        wide(memory),
+        partial(reinterpret_cast<float*>(memory + space.wide)) {
+    memory += space.wide + space.partial * sizeof(float);
     for (int m = 0; m < matrices; ++m) {
       codes[m] = memory + static_cast<size_t>(m) * space.matrix_bytes();
       scales[m] = reinterpret_cast<float*>(codes[m] + space.codes);
@@ -125,9 +133,13 @@ class Driver {
       plan.height = tile_height(p_, plan.path, matrices, columns);
       height_ = std::max(height_, (plan.height + panel_rows - 1) / panel_rows * panel_rows);
       tasks_ += (w().rows + plan.height - 1) / plan.height * static_cast<int64_t>(plan.passes);
-      if (plan.path == Path::kTiles || plan.path == Path::kFloatTiles)
+      if (plan.path == Path::kTiles || plan.path == Path::kFloatTiles) {
         space_.wide = 2 * static_cast<size_t>(panel_rows) * 2 * 256 * kWideUnits;
-      if (plan.path == Path::kPanel || plan.path == Path::kTiles) {
+        const int64_t panels = (plan.height + panel_rows - 1) / panel_rows;
+        space_.partial =
+            std::max(space_.partial, static_cast<size_t>(panels * tile_sums((columns + 15) / kTileColumns)));
+      }
+      if (plan.path == Path::kPanel) {
         space_.codes = static_cast<size_t>(panel_rows) * 4 * 64 * kPanelUnits;
         space_.numbers = std::max(space_.numbers, static_cast<size_t>(panel_rows) * 16 * kPanelUnits);
       }
@@ -224,7 +236,12 @@ class Driver {
       for (int i = m; i < m + together; ++i)
         std::memset(to.sums[i], 0, static_cast<size_t>(pass.sums * stride) * sizeof(float));
       for_each_panel(rows, kPanelUnits, [&](int64_t u, int count, int64_t part) {
-        for (int i = m; i < m + together; ++i) unpack(i, matrix, row, rows, u, count, part, kPanelUnits, to);
+        for (int i = m; i < m + together; ++i) {
+          GroupWalk walk = walk_from(i, matrix, row + part);
+          walk.ahead = ahead_of(row, rows, u, part, kPanelUnits);
+          p_.format().unpack({walk, u, count, static_cast<int>(std::min(height, rows - part)), to.codes[i],
+                              to.scales[i], to.terms[i]});
+        }
         add_panels(pass, u, count, m, m + together, to, part, stride);
       });
     }
@@ -240,18 +257,14 @@ class Driver {
         f(u, static_cast<int>(std::min<int64_t>(units, units_of(w()) - u)), part);
   }
 
-  // Unpacks a panel of matrix m: units [u, u + count) of the rows from row + part on, in a tile that ends at
-  // row + rows. The weights that come next are too short pieces for the hardware to foresee.
-  void unpack(int m, int64_t matrix, int64_t row, int64_t rows, int64_t u, int count, int64_t part, int step,
-              const WorkerMemory& to) {
+  // How far behind a panel's weights, units from u on of the rows from row + part on, those of the next one
+  // lie, in a tile that ends at row + rows: pieces too short for the hardware to foresee.
+  int64_t ahead_of(int64_t row, int64_t rows, int64_t u, int64_t part, int units) const {
     const int64_t height = p_.isa->kernels->panel_rows;
-    const bool last_part = part + height >= rows, last = last_part && u + step >= units_of(w());
-    GroupWalk walk = walk_from(m, matrix, row + part);
-    walk.ahead = last        ? distance(row + part, u, row + rows, 0)
-                 : last_part ? distance(row + part, u, row, u + step)
-                             : distance(row + part, u, row + part + height, u);
-    p_.format().unpack({walk, u, count, static_cast<int>(std::min(height, rows - part)), to.codes[m],
-                        to.scales[m], to.terms[m]});
+    const bool last_part = part + height >= rows, last = last_part && u + units >= units_of(w());
+    return last        ? distance(row + part, u, row + rows, 0)
+           : last_part ? distance(row + part, u, row, u + units)
+                       : distance(row + part, u, row + part + height, u);
   }
 
   // Adds the products of a panel of matrices [m, end) to the sums from row `at` on.
@@ -283,46 +296,51 @@ class Driver {
     p_.isa->tiles->begin();
     for (int m = 0; m < p_.matrices; ++m)
       for_each_panel(rows, kWideUnits, [&](int64_t u, int, int64_t part) {
-        float* const sums = to.sums[m] + part;
+        const WidePanel panel{m, u, row, rows, part, std::min(height, rows - part), stride};
         if (path == Path::kTiles)
-          add_codes(pass, m, matrix, row, rows, u, part, to, sums, stride);
+          add_codes(pass, matrix, panel, to);
         else
-          add_floats(pass, m, matrix, row + part, std::min(height, rows - part), u, to, sums, stride);
+          add_floats(pass, matrix, panel, to);
       });
     p_.isa->tiles->end();
     return stride;
   }
 
-  // A panel of codes of matrix m.
-  void add_codes(const Pass& pass, int m, int64_t matrix, int64_t row, int64_t rows, int64_t u, int64_t part,
-                 const WorkerMemory& to, float* sums, int64_t stride) {
-    const ActivationOrder& order = p_.format().order;
-    unpack(m, matrix, row, rows, u, kWideUnits, part, kWideUnits, to);
-    p_.isa->tiles->widen({to.codes[m], to.scales[m], order.panel_terms ? to.terms[m] : nullptr, order.scales,
-                          static_cast<float>(order.panel_bias), kWideUnits, to.wide});
-    add_tiles(pass, to.wide, u, 0, sums, stride, u == 0);
+  // Unit u of `valid` rows from row + part on of matrix m, in a tile of `rows` rows.
+  struct WidePanel {
+    int m;
+    int64_t u, row, rows, part, valid, stride;
+  };
+
+  void add_codes(const Pass& pass, int64_t matrix, const WidePanel& at, const WorkerMemory& to) {
+    GroupWalk walk = walk_from(at.m, matrix, at.row + at.part);
+    walk.ahead = ahead_of(at.row, at.rows, at.u, at.part, kWideUnits);
+    p_.isa->tiles->widen({p_.format().rows, walk, at.u, at.valid, to.wide});
+    add_tiles(pass, to.wide, at, 0, at.u == 0, at.u + 1 == units_of(w()), to);
   }
 
-  // A panel of numbers. Both factors are sums of two; the product of what bfloat16 has lost of both is less
-  // than they lose even so.
-  void add_floats(const Pass& pass, int m, int64_t matrix, int64_t row, int64_t rows, int64_t u,
-                  const WorkerMemory& to, float* sums, int64_t stride) {
+  // Both factors are sums of two; the product of what bfloat16 has lost of both is less than they lose even
+  // so.
+  void add_floats(const Pass& pass, int64_t matrix, const WidePanel& at, const WorkerMemory& to) {
     const FloatTiles& format = *p_.isa->find_tiles(*w().type);
-    const GroupWalk walk = walk_from(m, matrix, row);
+    const GroupWalk walk = walk_from(at.m, matrix, at.row + at.part);
     uint8_t* const low = format.parts == 2 ? to.wide + space_.wide / 2 : nullptr;
-    format.widen({walk.data, walk.group_bytes, rows, w().k, 256 * u, to.wide, low});
+    format.widen({walk.data, walk.group_bytes, at.valid, w().k, at.u, to.wide, low});
     const ptrdiff_t rest = s_.cut.tiles[pass.first_tile].unit / 2;
-    add_tiles(pass, to.wide, u, 0, sums, stride, u == 0);
-    add_tiles(pass, to.wide, u, rest, sums, stride, false);
-    if (low) add_tiles(pass, low, u, 0, sums, stride, false);
+    const bool last = at.u + 1 == units_of(w());
+    add_tiles(pass, to.wide, at, 0, at.u == 0, false, to);
+    add_tiles(pass, to.wide, at, rest, false, last && !low, to);
+    if (low) add_tiles(pass, low, at, 0, false, last, to);
   }
 
   // A panel in bfloat16 with all columns, which lie `part` bytes behind the unit's begin.
-  void add_tiles(const Pass& pass, const uint8_t* panel, int64_t u, ptrdiff_t part, float* sums,
-                 int64_t stride, bool first) {
+  void add_tiles(const Pass& pass, const uint8_t* panel, const WidePanel& at, ptrdiff_t part, bool first,
+                 bool last, const WorkerMemory& to) {
     const ColumnTile& x = s_.cut.tiles[pass.first_tile];
-    p_.isa->tiles->multiply({panel, kWideUnits, packed_ + x.offset + u * x.unit + part, x.unit,
-                             static_cast<int>(pass.end_tile - pass.first_tile), sums, stride, first});
+    const int tiles = static_cast<int>(pass.end_tile - pass.first_tile);
+    p_.isa->tiles->multiply({panel, packed_ + x.offset + at.u * x.unit + part, tiles,
+                             to.partial + at.part / p_.isa->kernels->panel_rows * tile_sums(tiles),
+                             to.sums[at.m] + at.part, at.stride, first, last});
   }
 
   // Bytes from unit u of a row to another unit of another row, 0 where that row does not exist.
@@ -368,7 +386,7 @@ class Driver {
   bool* finite_ = nullptr;
   uint8_t *packed_ = nullptr, *workers_ = nullptr;
   size_t worker_bytes_ = 0;
-  Workspace space_{0, 0, 0, 0};
+  Workspace space_{0, 0, 0, 0, 0};
   int64_t tasks_ = 0, height_ = 1;
 };
 

@@ -33,12 +33,13 @@ const Type* find_type(int id) {
 
 PanelThresholds panel_thresholds(const Type& type) {
   switch (type.id) {
-#define IQK_FORMAT(name, id, family, weights, bytes, header, rows, base, repacked, tier, avx2, avx512, neon) \
-  case id:                                                                                                   \
-    return {avx2, avx512, neon};
+#define IQK_FORMAT(name, id, family, weights, bytes, header, rows, base, repacked, tier, avx2, avx512, amx, \
+                   neon)                                                                                    \
+  case id:                                                                                                  \
+    return {avx2, avx512, amx, neon};
 #include "iqk/formats.inc"
   }
-  return {1, 1, 1};
+  return {1, 1, 1, 1};
 }
 
 int64_t row_bytes(const Type& type, int64_t k) {

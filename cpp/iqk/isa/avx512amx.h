@@ -12,7 +12,7 @@ constexpr float kWidened = 256.0f;
 
 // The bits of 256 with the code behind them are 256 + code; of what is made of that the upper halves are
 // bfloat16.
-IQK_INLINE void widen_codes(Bytes codes, Floats<16> scale, Floats<16> base, void* to) {
+IQK_INLINE void widen_codes(Bytes codes, Floats<16> scale, Floats<16> base, void* to, void* next) {
   constexpr int kAndOr = 0xea;  // vpternlog: (x & y) | z
   const __m512i field = _mm512_set1_epi32(0x7f8000), one = _mm512_set1_epi32(0x43800000);
   const auto number = [&](__m512i shifted) IQK_LAMBDA {
@@ -22,9 +22,12 @@ IQK_INLINE void widen_codes(Bytes codes, Floats<16> scale, Floats<16> base, void
   const auto pair = [](__m512i first, __m512i second) IQK_LAMBDA {
     return Bytes{_mm512_mask_blend_epi16(0xaaaaaaaa, _mm512_srli_epi32(first, 16), second)};
   };
-  uint8_t* const lines = static_cast<uint8_t*>(to);
-  store(lines, pair(number(_mm512_slli_epi32(codes.v, 15)), number(_mm512_slli_epi32(codes.v, 7))));
-  store(lines + 64, pair(number(_mm512_srli_epi32(codes.v, 1)), number(_mm512_srli_epi32(codes.v, 9))));
+  store(to, pair(number(_mm512_slli_epi32(codes.v, 15)), number(_mm512_slli_epi32(codes.v, 7))));
+  store(next, pair(number(_mm512_srli_epi32(codes.v, 1)), number(_mm512_srli_epi32(codes.v, 9))));
+}
+template <int N>
+IQK_INLINE Floats<16> pick(Floats<N> x, Bytes from) {
+  return {_mm512_permutexvar_ps(from.v, widest(x))};
 }
 IQK_INLINE void store_bfloat(void* to, Floats<16> x) {
   __m256i y;
@@ -60,9 +63,9 @@ IQK_INLINE void store_tile(void* p, ptrdiff_t stride) {
       "tilestored %%tmm%c[tile], (%[p],%[stride],1)" ::[p] "r"(p), [stride] "r"(stride), [tile] "i"(Tile)
       : "memory");
 }
-template <int Sums, int X, int Weights>
+template <int Sums, int Weights, int X>
 IQK_INLINE void add_tile_products() {
-  asm volatile("tdpbf16ps %%tmm%c[weights], %%tmm%c[x], %%tmm%c[sums]" ::[weights] "i"(Weights), [x] "i"(X),
+  asm volatile("tdpbf16ps %%tmm%c[x], %%tmm%c[weights], %%tmm%c[sums]" ::[weights] "i"(Weights), [x] "i"(X),
                [sums] "i"(Sums));
 }
 static constexpr char kTileInstruction[] = "tdpbf16ps";

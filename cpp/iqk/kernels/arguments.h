@@ -4,6 +4,8 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "iqk/base/inline.h"
+
 namespace iqk {
 
 // Weights as the kernels walk over them: groups of rows (one row for plain formats), each a header and units
@@ -15,6 +17,56 @@ struct GroupWalk {
   int64_t full_units;
   int tail_bytes;
   ptrdiff_t ahead;  // what lies so many bytes behind a unit is asked for when the unit is read; 0: nothing
+};
+
+// What decoding fills, for row r of the group and the n-th unit of the call, i = r * units_per_row + n:
+//   codes    [i][256], in the order of Derived::order
+//   scales   [i][kScales], natural order, the row's scale included
+//   offsets  [i][kScales], added to the codes before scaling; formats with kShift only
+//   minima   [i][kScales], added after it; formats with kVectorMinima only
+//   lanes    [i][kAccumulators][16], the scales of the codes' dword lanes; may be null
+//   shifts   [i][kScales], dwords of four bytes to be added to the codes in place of the offsets;
+//            formats with Derived::kCodeShift only; may be null
+struct RowBuffers {
+  uint8_t* codes;
+  float* scales;
+  float* offsets;
+  float* minima;
+  float* lanes;
+  float* shifts;
+  int units_per_row;
+};
+
+using RowDecoder = void (*)(const GroupWalk&, int64_t group, int64_t unit, int units, const RowBuffers&);
+
+// A format as the users of its rows see it.
+struct RowSource {
+  int rows;  // of a group
+  int unit;  // bytes
+  int scales, accumulators;
+  int code_class;       // of kRowCodes
+  bool unsigned_codes;  // as decoded: else int8
+  bool shift, minima, terms;
+  bool row_scale;                // a float that multiplies all scales of a row
+  bool code_shift, panel_terms;  // see Derived
+  float bias;                    // code = value + bias, where there is no shift
+  float panel_rest;              // of the bias, when the panel's is taken off
+  float term_bias;               // of the bias, when what enters by first values is taken off
+  bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
+  const uint8_t* order;  // see ActivationOrder::gemv
+  const uint8_t* line;   // of the panel, for each dword of codes
+  RowDecoder decode;
+
+  // The buffers from the i-th unit on.
+  IQK_MEMBER RowBuffers from(const RowBuffers& b, int i) const {
+    return {b.codes + 256 * i,
+            b.scales + scales * i,
+            b.offsets + scales * i,
+            b.minima + scales * i,
+            b.lanes ? b.lanes + 16 * accumulators * i : nullptr,
+            b.shifts ? b.shifts + scales * i : nullptr,
+            b.units_per_row};
+  }
 };
 
 // Products of `groups` groups with C columns, decoding in registers.
@@ -84,58 +136,54 @@ struct FloatArgs {
 };
 
 // Panels in bfloat16, for instructions that multiply tiles of 16 x 16 sums with 32 weights of each. Weights
-// lie in tiles [pair of neighbours][row][2], activations in tiles [column][32].
+// lie in tiles [row][32], activations in tiles [pair of neighbours][column][2]; 32 weights are a step. Which
+// weight of a unit comes when is RowSource::order.
 
 // One column to bfloat16, in a tile.
 struct BfloatArgs {
   const float* x;
   int64_t k;
-  const uint8_t* order;  // see ActivationOrder::panel
-  uint8_t* to;           // the column's 64 bytes of each step of 32 weights; zeros behind k
-  uint8_t* low;          // or null: the same of what the first bfloat16 has lost
-  ptrdiff_t unit;        // bytes from one to the next
+  const uint8_t* order;
+  uint8_t* to;     // the column's first pair, in the tile of the first step; zeros behind k
+  uint8_t* low;    // or null: the same of what the first bfloat16 has lost
+  ptrdiff_t unit;  // bytes from one to the next
 };
-// A panel of codes, as UnpackArgs leaves it, to bfloat16: code q to scale * (q - bias) + term.
+// One unit of rows [0, rows) of a format, at least 1, of which the last is repeated.
 struct WidenArgs {
-  const uint8_t* codes;
-  const float* scales;
-  const float* terms;  // or null
-  int groups;          // scales per unit
-  float bias;
-  int units;
-  uint8_t* to;  // [step][16 rows] tiles of 1 KiB
+  const RowSource* source;
+  GroupWalk weights;
+  int64_t unit;
+  int64_t rows;
+  uint8_t* to;  // [step][16 rows] tiles
 };
-// A panel of numbers to bfloat16: rows [0, rows), at least 1, of which the last is repeated, and 256 columns
-// from `from` on, zeros behind k.
+// The same of a float format.
 struct WidenFloatArgs {
   const uint8_t* data;
   ptrdiff_t group_bytes;
-  int64_t rows, k, from;
+  int64_t rows, k, unit;
   uint8_t* to;
   uint8_t* low;  // what it has lost, for formats with two parts
 };
-// Some tiles of columns with one panel; adds to out[column * out_stride + row].
+// Some tiles of columns with one panel of a unit.
 struct TileArgs {
   const uint8_t* weights;
-  int units;
-  const uint8_t* x;  // [unit][column tile][step]
-  ptrdiff_t x_unit;  // bytes
+  const uint8_t* x;  // [column tile][step]
   int column_tiles;
-  float* out;
+  float* sums;  // what has been added up: tile_sums(column_tiles) floats; not read if `first`
+  float* out;   // out[column * out_stride + row], written if `last`
   ptrdiff_t out_stride;
-  bool first;  // the sums begin with this panel: `out` is not read
+  bool first, last;
 };
 // How weights of a float format become tiles: F16 exactly in two numbers each, BF16 in one.
 struct FloatTiles {
   const char* type;  // null ends a list
   int parts;
-  int first_batch;  // of the tiles
   void (*widen)(const WidenFloatArgs&);
 };
 struct TileKernels {
   bool (*pack)(const BfloatArgs&);  // false where bfloat16 cannot hold the column, which becomes zero
-  void (*widen)(const WidenArgs&);
-  void (*begin)();  // before the calls of `multiply` on this thread
+  void (*widen)(const WidenArgs&);  // code q to scale * (q - bias) + what else the format adds
+  void (*begin)();                  // before the calls of `multiply` on this thread
   void (*multiply)(const TileArgs&);
   void (*end)();
   const FloatTiles* floats;
@@ -143,6 +191,10 @@ struct TileKernels {
   const char* instruction;
 };
 constexpr int kTileColumns = 16;
+constexpr int kPanelTiles = 2;  // of 16 rows
+// Floats of sums of a panel with so many tiles of columns: [column tile][row tile][16][16], an odd tile has
+// two.
+constexpr int64_t tile_sums(int64_t column_tiles) { return (column_tiles + 1) / 2 * 2 * kPanelTiles * 256; }
 constexpr int kTileSteps = 8;     // of a unit
 constexpr int kStepBytes = 1024;  // of 16 rows or columns
 
@@ -186,6 +238,7 @@ struct FormatKernels {
   void (*gemv[kGemvWidths])(const GemvArgs&);  // vector tiers
   void (*unpack)(const UnpackArgs&);
   const PanelKernels* panel;
+  const RowSource* rows;
   void (*float_gemv)(
       const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
   void (*float_panel)(const FloatArgs&, const float* packed);

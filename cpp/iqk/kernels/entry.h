@@ -26,6 +26,7 @@ constexpr FormatKernels vector_entry(int id) {
   k.gemv[2] = gemv<V, 2>;
   k.gemv[3] = gemv<V, 1>;
   k.unpack = unpack_panel<V>;
+  k.rows = &row_source<V>;
   k.panel = &panel_table.at[code_class(kPanelCodes, V::kMax)][V::kScales == 16][D::kPanelTerms];
   return k;
 }

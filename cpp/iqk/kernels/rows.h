@@ -14,24 +14,6 @@ namespace IQK_NS {
 // Units of one group of rows at a time.
 constexpr int kMostUnits = 8;
 
-// What decoding fills, for row r of the group and the n-th unit of the call, i = r * units_per_row + n:
-//   codes    [i][256], in the order of Derived::order
-//   scales   [i][kScales], natural order, the row's scale included
-//   offsets  [i][kScales], added to the codes before scaling; formats with kShift only
-//   minima   [i][kScales], added after it; formats with kVectorMinima only
-//   lanes    [i][kAccumulators][16], the scales of the codes' dword lanes; may be null
-//   shifts   [i][kScales], dwords of four bytes to be added to the codes in place of the offsets;
-//            formats with Derived::kCodeShift only; may be null
-struct RowBuffers {
-  uint8_t* codes;
-  float* scales;
-  float* offsets;
-  float* minima;
-  float* lanes;
-  float* shifts;
-  int units_per_row;
-};
-
 // Units [unit, unit + units) of all rows of `group`, at most kMostUnits.
 template <class F>
 void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, const RowBuffers& to) {
@@ -86,38 +68,6 @@ void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, con
 // The same for types of lines, in gemv_rows.h.
 template <class F>
 void decode_lines(const GroupWalk& w, int64_t group, int64_t unit, int units, const RowBuffers& to);
-
-using RowDecoder = void (*)(const GroupWalk&, int64_t group, int64_t unit, int units, const RowBuffers&);
-
-// A format as the users of its rows see it.
-struct RowSource {
-  int rows;  // of a group
-  int unit;  // bytes
-  int scales, accumulators;
-  int code_class;       // of kRowCodes
-  bool unsigned_codes;  // as decoded: else int8
-  bool shift, minima, terms;
-  bool row_scale;                // a float that multiplies all scales of a row
-  bool code_shift, panel_terms;  // see Derived
-  float bias;                    // code = value + bias, where there is no shift
-  float panel_rest;              // of the bias, when the panel's is taken off
-  float term_bias;               // of the bias, when what enters by first values is taken off
-  bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
-  const uint8_t* order;  // see ActivationOrder::gemv
-  const uint8_t* line;   // of the panel, for each dword of codes
-  RowDecoder decode;
-
-  // The buffers from the i-th unit on.
-  RowBuffers from(const RowBuffers& b, int i) const {
-    return {b.codes + 256 * i,
-            b.scales + scales * i,
-            b.offsets + scales * i,
-            b.minima + scales * i,
-            b.lanes ? b.lanes + 16 * accumulators * i : nullptr,
-            b.shifts ? b.shifts + scales * i : nullptr,
-            b.units_per_row};
-  }
-};
 
 // Where codes up to `max` (0: signed) belong in kPanelCodes or kRowCodes.
 template <int N>

@@ -66,11 +66,13 @@ def run(request: Request, *, sweep: bool) -> None:
         lines = [{**asdict(result), **asdict(Shares.of(result, peaks, threads))} for result in results]
         print_json({**document, "results": lines})
     elif not request.quiet:
-        tiles = f"tiles {peaks.tile_gflops * threads:.0f} GFLOP/s ({peaks.tile_instruction}), "
-        typer.echo(
-            f"peaks: int8 {peaks.int8_gops * threads:.0f} GFLOP/s ({peaks.int8_instruction}), "
-            f"{tiles if peaks.tile_gflops else ''}float {peaks.float_gflops * threads:.0f} GFLOP/s, memory read {peaks.read_gbs:.1f} GB/s"
-        )
+        limits = [
+            f"int8 {peaks.int8_gops * threads:.0f} GFLOP/s ({peaks.int8_instruction})",
+            *([f"tiles {peaks.tile_gflops * threads:.0f} ({peaks.tile_instruction})"] if peaks.tile_gflops else []),
+            f"float {peaks.float_gflops * threads:.0f} GFLOP/s",
+            f"memory read {peaks.read_gbs:.1f} GB/s",
+        ]
+        typer.echo(f"peaks: {', '.join(limits)}")
     run.finish()
     if request.plot is not None:
         figure = plots.curves(results, peaks, request) if sweep else plots.bars(results, request)
