@@ -16,7 +16,7 @@ constexpr int64_t kManyColumns = 32;      // from here on the product takes long
 constexpr int64_t kMostSums = 1 << 14;    // floats, where the height of tiles is free
 constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of tiles is free
 constexpr int64_t kMostPanels = 4;        // of a tile: they share the activations in the second-level cache
-constexpr int64_t kMostWidePanels = 8;    // the same in bfloat16
+constexpr int64_t kMostWidePanels = 12;   // the same in bfloat16
 constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
 
 // How high tiles of rows are: one or several panels, or of about kTileBytes of weights, such that there are
