@@ -20,14 +20,17 @@ constexpr int kRowsAtOnce = 1;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadThree = false;
 constexpr int kPanelVectors = 1;
-constexpr int kPanelColumns = 4;
-constexpr int kSignedColumns = 4;
 constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;
 #ifdef __ARM_FEATURE_DOTPROD
+// Of four columns, the sums of products and the float sums are all 32 registers.
+constexpr int kPanelColumns = 3;
+constexpr int kSignedColumns = 3;
 constexpr int kPanelCodes[] = {0};
 constexpr int kRowCodes[] = {0};
 #else
+constexpr int kPanelColumns = 4;
+constexpr int kSignedColumns = 4;
 constexpr int kPanelCodes[] = {15, 127, 0};
 constexpr int kRowCodes[] = {31, 63, 127, 0};
 #endif
@@ -540,7 +543,13 @@ struct PanelAcc {
   Ints sum;
   IQK_INLINE Line prepare(const uint8_t* line) { return load(line); }
   IQK_MEMBER void start(const uint8_t* first) {
-    sum.a = sum.b = sum.c = sum.d = vdupq_n_s32(read_at<int32_t>(first));
+    int32_t x = read_at<int32_t>(first);
+    // Each from the general register: a copy of another vector would take a vector pipe.
+    const auto broadcast = [&]() IQK_LAMBDA {
+      asm volatile("" : "+r"(x));
+      return vdupq_n_s32(x);
+    };
+    sum = {broadcast(), broadcast(), broadcast(), broadcast()};
   }
   IQK_INLINE const uint8_t* four(const uint8_t* activations) { return activations; }
   template <int N>
