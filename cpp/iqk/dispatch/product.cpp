@@ -10,13 +10,14 @@ namespace iqk {
 
 namespace {
 
-constexpr int kPanelUnits = 2;            // of one tile of weights: 512 columns
-constexpr int kWideUnits = 1;             // the same in bfloat16
-constexpr int64_t kManyColumns = 32;      // from here on the product takes longer than the unpacking
-constexpr int64_t kMostSums = 1 << 14;    // floats, where the height of tiles is free
-constexpr int64_t kTileBytes = 1 << 17;   // of weights, where the height of tiles is free
-constexpr int64_t kMostPanels = 4;        // of a tile: they share the activations in the second-level cache
-constexpr int64_t kMostWidePanels = 12;   // the same in bfloat16
+constexpr int kPanelUnits = 2;           // of one tile of weights: 512 columns
+constexpr int64_t kManyColumns = 32;     // from here on the product takes longer than the unpacking
+constexpr int64_t kMostSums = 1 << 14;   // floats, where the height of tiles is free
+constexpr int64_t kTileBytes = 1 << 17;  // of weights, where the height of tiles is free
+constexpr int64_t kMostPanels = 4;       // of a tile: they share the activations in the second-level cache
+constexpr int64_t kMostWidePanels = 12;  // the same in bfloat16
+constexpr int64_t kWidePanels = 4;       // of these as many are made at a time
+constexpr int64_t kWideBytes = 2 * kTileSteps * kPanelTiles * kStepBytes;  // of one, in two parts
 constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
 
 // How high tiles of rows are: one or several panels, or of about kTileBytes of weights, such that there are
@@ -28,9 +29,9 @@ int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t colum
     const int64_t rows = path == Path::kFloatPanel ? p.isa->kernels->float_rows : p.isa->kernels->panel_rows;
     const int64_t panels = (w.rows + rows - 1) / rows;
     const int64_t most = tiled ? kMostWidePanels : kMostPanels;
-    const int64_t by_threads = columns < kManyColumns ? 1
-                               : p.threads == 1       ? most
-                                                      : panels * matrices / (16 * p.threads);
+    const int64_t by_threads = columns < kManyColumns && path != Path::kTiles ? 1
+                               : p.threads == 1                               ? most
+                                                : panels * matrices / (16 * p.threads);
     return std::max<int64_t>(1, std::min(most, by_threads)) * rows;
   }
   const int64_t rows = w.type->interleave, groups = w.rows / rows;
@@ -134,7 +135,7 @@ class Driver {
       height_ = std::max(height_, (plan.height + panel_rows - 1) / panel_rows * panel_rows);
       tasks_ += (w().rows + plan.height - 1) / plan.height * static_cast<int64_t>(plan.passes);
       if (plan.path == Path::kTiles || plan.path == Path::kFloatTiles) {
-        space_.wide = 2 * static_cast<size_t>(panel_rows) * 2 * 256 * kWideUnits;
+        space_.wide = kWidePanels * kWideBytes;
         const int64_t panels = (plan.height + panel_rows - 1) / panel_rows;
         space_.partial =
             std::max(space_.partial, static_cast<size_t>(panels * tile_sums((columns + 15) / kTileColumns)));
@@ -184,7 +185,7 @@ class Driver {
                         const WorkerMemory& to) {
     if (path == Path::kPanel) return multiply_panel(pass, matrix, row, rows, to);
     if (path == Path::kTiles || path == Path::kFloatTiles)
-      return multiply_wide_panel(path, pass, matrix, row, rows, to);
+      return multiply_wide_panels(pass, matrix, row, rows, to);
     if (path == Path::kFloatPanel) return multiply_float_panel(pass, matrix, row, rows, to);
     for (size_t t = pass.first_tile; t < pass.end_tile; ++t) {
       const ColumnTile& tile = s_.cut.tiles[t];
@@ -235,26 +236,20 @@ class Driver {
     for (int m = 0; m < p_.matrices; m += together) {
       for (int i = m; i < m + together; ++i)
         std::memset(to.sums[i], 0, static_cast<size_t>(pass.sums * stride) * sizeof(float));
-      for_each_panel(rows, kPanelUnits, [&](int64_t u, int count, int64_t part) {
-        for (int i = m; i < m + together; ++i) {
-          GroupWalk walk = walk_from(i, matrix, row + part);
-          walk.ahead = ahead_of(row, rows, u, part, kPanelUnits);
-          p_.format().unpack({walk, u, count, static_cast<int>(std::min(height, rows - part)), to.codes[i],
-                              to.scales[i], to.terms[i]});
+      for (int64_t u = 0; u < units_of(w()); u += kPanelUnits) {
+        const int count = static_cast<int>(std::min<int64_t>(kPanelUnits, units_of(w()) - u));
+        for (int64_t part = 0; part < rows; part += height) {
+          for (int i = m; i < m + together; ++i) {
+            GroupWalk walk = walk_from(i, matrix, row + part);
+            walk.ahead = ahead_of(row, rows, u, part, kPanelUnits);
+            p_.format().unpack({walk, u, count, static_cast<int>(std::min(height, rows - part)), to.codes[i],
+                                to.scales[i], to.terms[i]});
+          }
+          add_panels(pass, u, count, m, m + together, to, part, stride);
         }
-        add_panels(pass, u, count, m, m + together, to, part, stride);
-      });
+      }
     }
     return stride;
-  }
-
-  // Calls f(unit, units, row) for the panels of a tile of rows, those of the same units in sequence: they
-  // share the activations.
-  template <class F>
-  void for_each_panel(int64_t rows, int units, F f) {
-    for (int64_t u = 0; u < units_of(w()); u += units)
-      for (int64_t part = 0; part < rows; part += p_.isa->kernels->panel_rows)
-        f(u, static_cast<int>(std::min<int64_t>(units, units_of(w()) - u)), part);
   }
 
   // How far behind a panel's weights, units from u on of the rows from row + part on, those of the next one
@@ -286,61 +281,56 @@ class Driver {
     }
   }
 
-  // The same by tiles, of bfloat16.
-  int64_t multiply_wide_panel(Path path, const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
-                              const WorkerMemory& to) {
+  // The same by tiles, of bfloat16: some panels are made, then multiplied, as tiles are slow to begin.
+  int64_t multiply_wide_panels(const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
+                               const WorkerMemory& to) {
     const int64_t height = p_.isa->kernels->panel_rows, stride = (rows + height - 1) / height * height;
     if (w().k == 0)  // no first panel
       for (int m = 0; m < p_.matrices; ++m)
         std::memset(to.sums[m], 0, static_cast<size_t>(pass.sums * stride) * sizeof(float));
     p_.isa->tiles->begin();
     for (int m = 0; m < p_.matrices; ++m)
-      for_each_panel(rows, kWideUnits, [&](int64_t u, int, int64_t part) {
-        const WidePanel panel{m, u, row, rows, part, std::min(height, rows - part), stride};
-        if (path == Path::kTiles)
-          add_codes(pass, matrix, panel, to);
-        else
-          add_floats(pass, matrix, panel, to);
-      });
+      for (int64_t u = 0; u < units_of(w()); ++u)
+        for (int64_t part = 0; part < rows; part += kWidePanels * height) {
+          const int64_t end = std::min(part + kWidePanels * height, rows);
+          for (int64_t at = part; at < end; at += height)
+            widen(m, matrix, row, rows, u, at, to.wide + (at - part) / height * kWideBytes);
+          for (int64_t at = part; at < end; at += height)
+            add_wide_panel(pass, to.wide + (at - part) / height * kWideBytes, u, to.sums[m] + at, stride,
+                           to.partial + at / height * tile_sums(pass.sums / kTileColumns));
+        }
     p_.isa->tiles->end();
     return stride;
   }
 
-  // Unit u of `valid` rows from row + part on of matrix m, in a tile of `rows` rows.
-  struct WidePanel {
-    int m;
-    int64_t u, row, rows, part, valid, stride;
-  };
-
-  void add_codes(const Pass& pass, int64_t matrix, const WidePanel& at, const WorkerMemory& to) {
-    GroupWalk walk = walk_from(at.m, matrix, at.row + at.part);
-    walk.ahead = ahead_of(at.row, at.rows, at.u, at.part, kWideUnits);
-    p_.isa->tiles->widen({p_.format().rows, walk, at.u, at.valid, to.wide});
-    add_tiles(pass, to.wide, at, 0, at.u == 0, at.u + 1 == units_of(w()), to);
+  // Unit u of the panel from row + part on of matrix m, in a tile of `rows` rows.
+  void widen(int m, int64_t matrix, int64_t row, int64_t rows, int64_t u, int64_t part, uint8_t* to) {
+    GroupWalk walk = walk_from(m, matrix, row + part);
+    const int64_t valid = std::min<int64_t>(p_.isa->kernels->panel_rows, rows - part);
+    if (const FloatTiles* numbers = p_.isa->find_tiles(*w().type)) {
+      numbers->widen({walk.data, walk.group_bytes, valid, w().k, u, to, to + kWideBytes / 2});
+    } else {
+      walk.ahead = ahead_of(row, rows, u, part, 1);
+      p_.isa->tiles->widen({p_.format().rows, walk, u, valid, to});
+    }
   }
 
-  // Both factors are sums of two; the product of what bfloat16 has lost of both is less than they lose even
-  // so.
-  void add_floats(const Pass& pass, int64_t matrix, const WidePanel& at, const WorkerMemory& to) {
-    const FloatTiles& format = *p_.isa->find_tiles(*w().type);
-    const GroupWalk walk = walk_from(at.m, matrix, at.row + at.part);
-    uint8_t* const low = format.parts == 2 ? to.wide + space_.wide / 2 : nullptr;
-    format.widen({walk.data, walk.group_bytes, at.valid, w().k, at.u, to.wide, low});
-    const ptrdiff_t rest = s_.cut.tiles[pass.first_tile].unit / 2;
-    const bool last = at.u + 1 == units_of(w());
-    add_tiles(pass, to.wide, at, 0, at.u == 0, false, to);
-    add_tiles(pass, to.wide, at, rest, false, last && !low, to);
-    if (low) add_tiles(pass, low, at, 0, false, last, to);
-  }
-
-  // A panel in bfloat16 with all columns, which lie `part` bytes behind the unit's begin.
-  void add_tiles(const Pass& pass, const uint8_t* panel, const WidePanel& at, ptrdiff_t part, bool first,
-                 bool last, const WorkerMemory& to) {
-    const ColumnTile& x = s_.cut.tiles[pass.first_tile];
-    const int tiles = static_cast<int>(pass.end_tile - pass.first_tile);
-    p_.isa->tiles->multiply({panel, packed_ + x.offset + at.u * x.unit + part, tiles,
-                             to.partial + at.part / p_.isa->kernels->panel_rows * tile_sums(tiles),
-                             to.sums[at.m] + at.part, at.stride, first, last});
+  // Adds the products of a panel with all columns. Float weights and their columns are sums of two; the
+  // product of what bfloat16 has lost of both is less than they lose even so.
+  void add_wide_panel(const Pass& pass, const uint8_t* panel, int64_t u, float* sums, int64_t stride,
+                      float* partial) {
+    const ColumnTile& tile = s_.cut.tiles[pass.first_tile];
+    const uint8_t* x = packed_ + tile.offset + u * tile.unit;
+    const FloatTiles* numbers = p_.isa->find_tiles(*w().type);
+    const bool first = u == 0, last = u + 1 == units_of(w());
+    const auto add = [&](const uint8_t* weights, const uint8_t* columns, bool begins, bool ends) {
+      p_.isa->tiles->multiply({weights, columns, static_cast<int>(pass.sums / kTileColumns), partial, sums,
+                               stride, begins, ends});
+    };
+    add(panel, x, first, last && !numbers);
+    if (!numbers) return;
+    add(panel, x + tile.unit / 2, false, last && numbers->parts == 1);
+    if (numbers->parts == 2) add(panel + kWideBytes / 2, x, false, last);
   }
 
   // Bytes from unit u of a row to another unit of another row, 0 where that row does not exist.
