@@ -117,8 +117,9 @@ void widen_floats(const WidenFloatArgs& a) {
         const int64_t from = 256 * a.unit + 32 * s, left = a.k - from;
         constexpr int kBytes = F::kBytes * F::kRows;  // of a column
         const uint8_t* p = data + from * kBytes;
-        alignas(64) uint8_t tail[32 * kBytes] = {};
+        alignas(64) uint8_t tail[32 * kBytes];
         if (left < 32) {
+          std::memset(tail, 0, sizeof tail);
           if (left > 0) std::memcpy(tail, p, static_cast<size_t>(left * kBytes));
           p = tail;
         } else if (left >= 2 * 256) {
