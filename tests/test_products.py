@@ -60,6 +60,22 @@ def test_precision(name: str, isa: str) -> None:
                 assert np.all(np.abs(y - reference) <= near * size), f"batch {batch} differs from the scalar tier"
 
 
+@pytest.mark.skipif("avx512amx" not in iqkcpu.isas(), reason="this machine lacks avx512amx")
+@pytest.mark.parametrize(("name", "limit"), [("Q4_0", 1e-5), ("Q4_K", 1e-5), ("IQ3_S", 1e-5), ("F16", 1e-10)])
+def test_tiles_lose_less(name: str, limit: float) -> None:
+    """Bfloat16 has no scales for an outlier to spoil: 6e-6, and 1e-11 in two parts."""
+    w, decoded = load(name)
+    with iqkcpu.use_isa("avx512amx"):
+        plans = [iqkcpu.plan(w, batch) for batch in (1, COLUMNS)]
+        for outliers in (False, True):
+            x = activations(outliers)
+            y, expected = iqkcpu.mul_mat(w, x), x @ decoded.T
+            assert ((y - expected) ** 2).sum() <= limit * (expected**2).sum()
+    assert [p.kernel for p in plans] == (["float_gemv", "float_tiles"] if name == "F16" else ["gemv", "tiles"])
+    assert "bfloat16" in plans[1].activations
+    assert plans[1].weights == "BF16"
+
+
 @pytest.mark.parametrize("name", iqkcpu.types)
 def test_nothing_is_lost_where_activations_are_exact(name: str) -> None:
     """Activations of one magnitude become codes of 127 and -127: sums that saturate would show."""
