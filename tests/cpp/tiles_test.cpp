@@ -18,8 +18,8 @@
 #include "iqk/isa/generic_tiles.h"
 #pragma pop_macro("IQK_NS")
 #include IQK_VOCABULARY
-#include "iqk/base/cpu.h"
 #include "iqk/kernels/tiles.h"
+#include "usable.h"
 
 namespace {
 
@@ -297,26 +297,10 @@ void test_not_finite() {
   }
 }
 
-#define IQK_NAME_OF(space) #space
-#define IQK_NAME(space) IQK_NAME_OF(space)
-
-bool usable() {
-  const iqk::CpuFeatures& cpu = iqk::cpu_features();
-  static_cast<void>(cpu);
-#define IQK_ISA(name, space, condition)
-#define IQK_TILED_ISA(name, space, condition) \
-  if (std::strcmp(IQK_NAME(IQK_NS), "iqk::" #space) == 0) return condition;
-#include "iqk/isas.inc"
-  return true;
-}
-
 }  // namespace
 
 int main() {
-  if (!usable()) {
-    std::printf("this CPU lacks the instruction set\n0 passed, 0 failed, 1 skipped\n");
-    return 77;
-  }
+  if (!usable()) return 77;
   for (int round = 0; round < 200; ++round) test_operations(round);
   test_rounding();
   test_product(random_rows(8, 32, false, false, 128), 1, 256);

@@ -27,7 +27,7 @@
 #include "iqk/isa/generic.h"
 #pragma pop_macro("IQK_NS")
 #include IQK_VOCABULARY
-#include "iqk/base/cpu.h"
+#include "usable.h"
 
 namespace {
 
@@ -655,25 +655,10 @@ void test_codebooks(int round) {
   test_sign_fields<17>(round);
 }
 
-#define IQK_NAME_OF(space) #space
-#define IQK_NAME(space) IQK_NAME_OF(space)
-
-bool usable() {
-  const iqk::CpuFeatures& cpu = iqk::cpu_features();
-  static_cast<void>(cpu);
-#define IQK_ISA(name, space, condition) \
-  if (std::strcmp(IQK_NAME(IQK_NS), "iqk::" #space) == 0) return condition;
-#include "iqk/isas.inc"
-  return true;
-}
-
 }  // namespace
 
 int main() {
-  if (!usable()) {
-    std::printf("this CPU lacks the instruction set\n0 passed, 0 failed, 1 skipped\n");
-    return 77;
-  }
+  if (!usable()) return 77;
   for (int number : {SIGSEGV, SIGBUS, SIGILL}) signal(number, on_fault);
   for (int round = 0; round < kRounds; ++round) {
     test_bytes(round);

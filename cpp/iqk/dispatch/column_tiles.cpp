@@ -143,12 +143,12 @@ void cut_columns(const Product& p, const std::vector<Share>& wave, ColumnTiles& 
     for (int64_t done = 0; done < share.count && plan.path != Path::kFloatPlain;) {
       const int64_t count = std::min(kPassColumns, share.count - done);
       Pass pass{cut.shares.size(), cut.tiles.size(), 0, share.first + done, count, 0};
+      // Of tiles the units of all columns of a pass lie together.
+      const bool wide = takes_tiles(plan.path);
       const size_t begin = cut.bytes;
       const int64_t padded = (count + kTileColumns - 1) / kTileColumns * kTileColumns;
       for (int64_t c = 0; c < count;) {
         const Cut next = next_tile(p, plan.path, count - c);
-        // Of tiles the units of all columns of a pass lie together.
-        const bool wide = plan.path == Path::kTiles || plan.path == Path::kFloatTiles;
         cut.tiles.push_back({pass.first + c, next.columns, next.valid, next.width,
                              wide ? begin + static_cast<size_t>(unit_bytes(p, Path::kTiles, c)) : cut.bytes,
                              unit_bytes(p, plan.path, wide ? padded : next.columns)});

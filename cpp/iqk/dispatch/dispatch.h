@@ -36,6 +36,7 @@ const Isa& current_isa();  // the one in use
 
 // What a call will do: one decision for mul_mat and plan.
 enum class Path { kNone, kPlain, kGemv, kPanel, kTiles, kFloatPlain, kFloatGemv, kFloatPanel, kFloatTiles };
+inline bool takes_tiles(Path path) { return path == Path::kTiles || path == Path::kFloatTiles; }
 struct Choice {
   const Isa* isa;
   const FormatKernels* format;

@@ -13,9 +13,9 @@ namespace iqk {
   namespace space {                     \
   extern const IsaKernels kernels;      \
   }
-#define IQK_TILED_ISA(name, space, condition) \
-  namespace space {                           \
-  extern const TileKernels tiles;             \
+#define IQK_TILED_ISA(name, space, base, condition) \
+  namespace space {                                 \
+  extern const TileKernels tiles;                   \
   }
 #include "iqk/isas.inc"
 
@@ -34,15 +34,16 @@ std::vector<Isa> find_isas() {
         isa.formats[static_cast<size_t>(format->id)] = format;
     found.push_back(isa);
   };
-  const auto add_tiles = [&](const char* name, const TileKernels& tiles, bool usable) {
-    if (!usable || !tiles.multiply) return;
+  const auto add_tiles = [&](const char* name, const TileKernels& tiles, const IsaKernels& base,
+                             bool usable) {
+    if (!usable || !tiles.multiply || found.back().kernels != &base) return;
     Isa isa = found.back();
     isa.name = name;
     isa.tiles = &tiles;
     found.push_back(isa);
   };
 #define IQK_ISA(name, space, condition) add(name, space::kernels, condition);
-#define IQK_TILED_ISA(name, space, condition) add_tiles(name, space::tiles, condition);
+#define IQK_TILED_ISA(name, space, base, condition) add_tiles(name, space::tiles, base::kernels, condition);
 #include "iqk/isas.inc"
   return found;
 }

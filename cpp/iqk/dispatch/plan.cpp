@@ -70,7 +70,9 @@ Plan plan(const Weights& w, int64_t batch, int threads) {
   const std::string below = "batch " + std::to_string(batch) + " is below the threshold of " +
                             std::to_string(p.threshold),
                     above = "batch " + std::to_string(batch) + " reaches the threshold of " +
-                            std::to_string(p.threshold);
+                            std::to_string(p.threshold),
+                    tiled = "batch " + std::to_string(batch) + " reaches " +
+                            std::to_string(choice.isa->tile_threshold(*w.type)) + ": ";
   const std::string integers = "int8, one float32 scale per 32";
   switch (choice.path) {
     case Path::kNone:
@@ -100,17 +102,15 @@ Plan plan(const Weights& w, int64_t batch, int threads) {
       p.kernel = "tiles";
       p.weights = "BF16";
       p.activations = "bfloat16";
-      p.why = "batch " + std::to_string(batch) + " reaches " +
-              std::to_string(choice.isa->tile_threshold(*w.type)) + ": " + name +
+      p.why = tiled + name +
               " is unpacked to a panel of bfloat16, which tiles multiply: scales are in it, sums are float32";
       break;
     case Path::kFloatTiles:
       p.kernel = "float_tiles";
       p.weights = "BF16";
       p.activations = "two bfloat16";
-      p.why = "batch " + std::to_string(batch) + " reaches " +
-              std::to_string(choice.isa->tile_threshold(*w.type)) + ": tiles multiply bfloat16; x, and " +
-              name + " if one does not hold it, becomes a sum of two, which is 16 bits";
+      p.why = tiled + "tiles multiply bfloat16; x, and " + name +
+              " if one does not hold it, becomes a sum of two, which is 16 bits";
       break;
     case Path::kFloatPlain:
     case Path::kFloatGemv:

@@ -24,11 +24,10 @@ constexpr int64_t kSerialWork = 1 << 15;  // floats that one thread packs alone
 // some for every thread many times over.
 int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t columns) {
   const Weights& w = *p.weights[0];
-  const bool tiled = path == Path::kTiles || path == Path::kFloatTiles;
-  if (path == Path::kPanel || path == Path::kFloatPanel || tiled) {
+  if (path == Path::kPanel || path == Path::kFloatPanel || takes_tiles(path)) {
     const int64_t rows = path == Path::kFloatPanel ? p.isa->kernels->float_rows : p.isa->kernels->panel_rows;
     const int64_t panels = (w.rows + rows - 1) / rows;
-    const int64_t most = tiled ? kMostWidePanels : kMostPanels;
+    const int64_t most = takes_tiles(path) ? kMostWidePanels : kMostPanels;
     const int64_t by_threads = columns < kManyColumns && path != Path::kTiles ? 1
                                : p.threads == 1                               ? most
                                                 : panels * matrices / (16 * p.threads);
@@ -46,7 +45,7 @@ int64_t tile_height(const Product& p, Path path, int64_t matrices, int64_t colum
 struct Workspace {
   size_t codes, numbers;  // bytes of a panel's codes, floats of its scales (and of its terms)
   size_t sums;            // floats of one matrix
-  size_t wide, partial;   // bytes of a panel in bfloat16 and floats of its sums, for one matrix at a time
+  size_t wide, partial;   // bytes of panels in bfloat16 and floats of their sums, for one matrix at a time
   size_t bytes(int matrices) const {
     return wide + partial * sizeof(float) + static_cast<size_t>(matrices) * matrix_bytes();
   }
@@ -76,7 +75,8 @@ struct WorkerMemory {
 
 class Driver {
  public:
-  Driver(const Product& p, const std::vector<Share>& wave, Scratch& s) : p_(p), wave_(wave), s_(s) {
+  Driver(const Product& p, const std::vector<Share>& wave, Scratch& s)
+      : p_(p), wave_(wave), s_(s), float_tiles_(p.isa->find_tiles(*p.weights[0]->type)) {
     for (int m = 0; m < p.matrices; ++m) walks_[m] = walk_groups(*p.weights[m]);
   }
 
@@ -134,11 +134,11 @@ class Driver {
       plan.height = tile_height(p_, plan.path, matrices, columns);
       height_ = std::max(height_, (plan.height + panel_rows - 1) / panel_rows * panel_rows);
       tasks_ += (w().rows + plan.height - 1) / plan.height * static_cast<int64_t>(plan.passes);
-      if (plan.path == Path::kTiles || plan.path == Path::kFloatTiles) {
+      if (takes_tiles(plan.path)) {
         space_.wide = kWidePanels * kWideBytes;
-        const int64_t panels = (plan.height + panel_rows - 1) / panel_rows;
+        const int64_t panels = plan.height / p_.isa->kernels->panel_rows;
         space_.partial =
-            std::max(space_.partial, static_cast<size_t>(panels * tile_sums((columns + 15) / kTileColumns)));
+            std::max(space_.partial, static_cast<size_t>(panels * tile_sums(columns / kTileColumns)));
       }
       if (plan.path == Path::kPanel) {
         space_.codes = static_cast<size_t>(panel_rows) * 4 * 64 * kPanelUnits;
@@ -184,8 +184,7 @@ class Driver {
   int64_t multiply_tile(Path path, const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
                         const WorkerMemory& to) {
     if (path == Path::kPanel) return multiply_panel(pass, matrix, row, rows, to);
-    if (path == Path::kTiles || path == Path::kFloatTiles)
-      return multiply_wide_panels(pass, matrix, row, rows, to);
+    if (takes_tiles(path)) return multiply_wide_panels(pass, matrix, row, rows, to);
     if (path == Path::kFloatPanel) return multiply_float_panel(pass, matrix, row, rows, to);
     for (size_t t = pass.first_tile; t < pass.end_tile; ++t) {
       const ColumnTile& tile = s_.cut.tiles[t];
@@ -307,8 +306,8 @@ class Driver {
   void widen(int m, int64_t matrix, int64_t row, int64_t rows, int64_t u, int64_t part, uint8_t* to) {
     GroupWalk walk = walk_from(m, matrix, row + part);
     const int64_t valid = std::min<int64_t>(p_.isa->kernels->panel_rows, rows - part);
-    if (const FloatTiles* numbers = p_.isa->find_tiles(*w().type)) {
-      numbers->widen({walk.data, walk.group_bytes, valid, w().k, u, to, to + kWideBytes / 2});
+    if (float_tiles_) {
+      float_tiles_->widen({walk.data, walk.group_bytes, valid, w().k, u, to, to + kWideBytes / 2});
     } else {
       walk.ahead = ahead_of(row, rows, u, part, 1);
       p_.isa->tiles->widen({p_.format().rows, walk, u, valid, to});
@@ -321,16 +320,15 @@ class Driver {
                       float* partial) {
     const ColumnTile& tile = s_.cut.tiles[pass.first_tile];
     const uint8_t* x = packed_ + tile.offset + u * tile.unit;
-    const FloatTiles* numbers = p_.isa->find_tiles(*w().type);
     const bool first = u == 0, last = u + 1 == units_of(w());
     const auto add = [&](const uint8_t* weights, const uint8_t* columns, bool begins, bool ends) {
       p_.isa->tiles->multiply({weights, columns, static_cast<int>(pass.sums / kTileColumns), partial, sums,
                                stride, begins, ends});
     };
-    add(panel, x, first, last && !numbers);
-    if (!numbers) return;
-    add(panel, x + tile.unit / 2, false, last && numbers->parts == 1);
-    if (numbers->parts == 2) add(panel + kWideBytes / 2, x, false, last);
+    add(panel, x, first, last && !float_tiles_);
+    if (!float_tiles_) return;
+    add(panel, x + tile.unit / 2, false, last && float_tiles_->parts == 1);
+    if (float_tiles_->parts == 2) add(panel + kWideBytes / 2, x, false, last);
   }
 
   // Bytes from unit u of a row to another unit of another row, 0 where that row does not exist.
@@ -371,6 +369,7 @@ class Driver {
   const Product& p_;
   const std::vector<Share>& wave_;
   Scratch& s_;
+  const FloatTiles* const float_tiles_;  // null for codes
   GroupWalk walks_[2];
   int64_t base_ = 0;  // position of the wave's first column
   bool* finite_ = nullptr;

@@ -4,6 +4,7 @@
 #include "iqk/formats/floats.h"
 #include "iqk/formats/vectors.h"
 #include "iqk/kernels/arguments.h"
+#include "iqk/kernels/transpose.h"
 
 namespace IQK_NS {
 
@@ -86,7 +87,6 @@ IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from,
       store(panel + kFloatRows * (i + 1), x & splat32(0xffff0000));
     }
   } else {
-    static constexpr uint8_t kInOrder[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
     for (int i = 0; i < depth; i += 16) {
       alignas(64) float block[256];
       const int64_t left = a.k - from - i;
@@ -103,7 +103,7 @@ IQK_INLINE void float_panel_lines(const FloatArgs& a, int64_t row, int64_t from,
         fstore(block + 16 * r, F::vector(p));
       }
       transpose16(reinterpret_cast<const uint8_t*>(block), 64,
-                  reinterpret_cast<uint8_t*>(panel + kFloatRows * i), kInOrder, 4 * kFloatRows);
+                  reinterpret_cast<uint8_t*>(panel + kFloatRows * i), 4 * kFloatRows);
     }
   }
 }

@@ -1,12 +1,12 @@
 // Decoded rows to a panel tile: lines of four columns of all rows, lines of one scale group together.
 #pragma once
 
+#include "iqk/kernels/transpose.h"
 #include "iqk/kernels/unpack_panel.h"
 
 namespace IQK_NS {
 
 void panel_of_rows(const RowSource& source, const UnpackArgs& a) {
-  static constexpr uint8_t kInOrder[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
   constexpr ptrdiff_t kLine = 4 * kPanelRows;
   constexpr int kUnits = 2;  // of UnpackArgs
   const int scales = source.scales, rows = source.rows, lines = 64 / scales;
@@ -27,8 +27,7 @@ void panel_of_rows(const RowSource& source, const UnpackArgs& a) {
     // 16 dwords hold the scales of one unit (16 each) or of two (8 each).
     const auto transpose = [&](const float* x, uint8_t* to, ptrdiff_t line) {
       for (int part = 0; part < a.units * scales; part += 16)
-        transpose16(reinterpret_cast<const uint8_t*>(x + part), a.units * 4 * scales, to + part * line,
-                    kInOrder, line);
+        transpose16(reinterpret_cast<const uint8_t*>(x + part), a.units * 4 * scales, to + part * line, line);
     };
     const auto numbers_of_tile = [vector](float* x) { return reinterpret_cast<uint8_t*>(x + 16 * vector); };
     if (source.row_scale)

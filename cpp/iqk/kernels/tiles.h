@@ -5,14 +5,13 @@
 
 #include "iqk/formats/floats.h"
 #include "iqk/kernels/arguments.h"
+#include "iqk/kernels/transpose.h"
 
 namespace IQK_NS {
 
 // Bfloat16 cuts off 16 bits. With this factor it loses as much as it gains, and numbers of few bits stay what
 // they are.
 constexpr float kCutOff = 1.0028f;
-
-static constexpr uint8_t kInOrder[16] = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
 
 // Rounded to 15 bits: multiples up to 511 are exact, so that codes of value 0 stay 0.
 template <int N>
@@ -40,16 +39,20 @@ bool pack_tile_column(const BfloatArgs& a) {
   };
   alignas(64) uint8_t numbers[512], low[512];
   for (int64_t u = 0; u < units; ++u) {
-    alignas(64) float rest[256] = {};
+    alignas(64) float rest[256];
     const float* x = a.x + 256 * u;
     if (a.k - 256 * u < 256) {
+      std::memset(rest, 0, sizeof rest);
       std::memcpy(rest, x, static_cast<size_t>(a.k - 256 * u) * sizeof(float));
       x = rest;
     }
     for (int i = 0; i < 16; ++i) {
       const Floats<16> y = fload<16>(x + 16 * i);
       seen = fma(y * limit, zero, seen);
-      store_bfloats(y, numbers + 32 * i, low + 32 * i);
+      if (a.low)
+        store_bfloats(y, numbers + 32 * i, low + 32 * i);
+      else
+        store_bfloat(numbers + 32 * i, y);
     }
     put(a.to + u * a.unit, numbers);
     if (a.low) put(a.low + u * a.unit, low);
@@ -126,7 +129,7 @@ void widen_floats(const WidenFloatArgs& a) {
           __builtin_prefetch(p + 256 * kBytes);  // of the next panel: too short a piece for the hardware
         }
         if constexpr (F::kRows == 16) {  // pairs of all rows
-          transpose16(p, 64, row_of_step(a.to, s, t, 0), kInOrder, 64);
+          transpose16(p, 64, row_of_step(a.to, s, t, 0), 64);
         } else if constexpr (Parts == 1) {
           store(row_of_step(a.to, s, t, row), load(p));
         } else {
@@ -182,7 +185,7 @@ IQK_INLINE void multiply_columns(const TileArgs& a, int first) {
       for (int i = 0; i < 256; i += 16)
         fstore(rows + i, fload<16>(rows + i) + fload<16>(rows + kPanelTiles * 256 + i));
     float* const out = a.out + kTileColumns * (first + n / kPanelTiles) * a.out_stride + n % kPanelTiles * 16;
-    transpose16(reinterpret_cast<const uint8_t*>(rows), 64, reinterpret_cast<uint8_t*>(out), kInOrder,
+    transpose16(reinterpret_cast<const uint8_t*>(rows), 64, reinterpret_cast<uint8_t*>(out),
                 a.out_stride * static_cast<ptrdiff_t>(sizeof(float)));
   }
 }
