@@ -115,7 +115,6 @@ void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
   constexpr int kRows = 16;  // at a time
   constexpr int kUnits = 4;  // of each
   GroupWalk w = g.weights;
-  if (w.ahead != 0) w.ahead = kUnits * source.unit;  // the next piece of the same row
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const int S = source.scales, A = source.accumulators, step = columns < 4 ? columns : 4;
   const AddRows add = row_kernels(source.code_class, Classes<kRowCodes>{}).at[A / 2][step / 4];
@@ -138,6 +137,8 @@ void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
     std::memset(term_sums, 0, sizeof term_sums[0] * static_cast<size_t>(rows));
     for (int64_t first = 0; first < units; first += kUnits) {
       const int n = static_cast<int>(units - first < kUnits ? units - first : kUnits);
+      if (g.weights.ahead != 0)  // the next piece of the same row, or the first one of the next rows
+        w.ahead = first + n < units ? kUnits * source.unit : groups * w.group_bytes - first * source.unit;
       const RowBuffers all{codes, numbers[0], numbers[1], numbers[2], lanes, nullptr, n};
       for (int i = 0; i < count; ++i)
         source.decode(w, group + i, first, n, source.from(all, i * source.rows * n));
