@@ -18,8 +18,9 @@ namespace IQK_NS {
 constexpr int kSignedBias = 128;
 constexpr bool kIntegerStarts = true;
 constexpr int kRowsAtOnce = 2;
+constexpr int kFusedColumns = 8;
 constexpr int kLookupStreams = 2;
-constexpr bool kPadThree = true;
+constexpr bool kPadColumn = true;
 constexpr int kPanelVectors = 2;
 constexpr int kPanelColumns = 6;
 constexpr int kSignedColumns = 6;

@@ -23,8 +23,9 @@ constexpr int kSignedBias =
     0;  // added to signed codes to make them operands of Acc: 128 where it takes unsigned
 constexpr bool kIntegerStarts = false;
 constexpr int kRowsAtOnce = 1;
+constexpr int kFusedColumns = 4;
 constexpr int kLookupStreams = 1;
-constexpr bool kPadThree = false;
+constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
 constexpr int kPanelColumns =
     4;  // columns of a full panel tile (at most; signed and float tiles have their own)

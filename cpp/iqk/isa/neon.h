@@ -17,8 +17,9 @@ namespace IQK_NS {
 constexpr int kSignedBias = 0;
 constexpr bool kIntegerStarts = false;
 constexpr int kRowsAtOnce = 1;
+constexpr int kFusedColumns = 4;
 constexpr int kLookupStreams = 1;
-constexpr bool kPadThree = false;
+constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;
 constexpr int kFloatVectors = 1;
 constexpr int kFloatColumns = 6;

@@ -257,7 +257,7 @@ struct IsaKernels {
   int families_count;
   int panel_rows;                         // rows of a panel tile, 0 in the scalar tier
   int float_rows, float_columns;          // of a float tile
-  bool pad_three;                         // four columns, one of them empty, cost less than two and then one
+  bool pad_column;                        // three or seven columns and an empty one cost less than in parts
   bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
   double (*int8_loop)(
       int64_t iterations);  // as many multiply-adds as the core can do; returns operations done

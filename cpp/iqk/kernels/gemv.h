@@ -1,5 +1,6 @@
 // Fused product for few columns: each unit is decoded in registers and multiplied with C columns at once.
-// More columns, and several of interleaved rows, go through memory (row_products.h).
+// Where there are no registers for that many, and for several columns of interleaved rows, rows go through
+// memory (row_products.h).
 #pragma once
 
 #include "iqk/kernels/arguments.h"
@@ -13,70 +14,130 @@ namespace IQK_NS {
 // Float sums of one row and C columns: by dword lane, and by scale group for the terms.
 template <class F, int C>
 struct RowSums {
+  static constexpr int kTerms = Derived<F>::kTerms ? C : 0;
   Floats<16> lanes[C];
-  Floats<F::kScales> terms[C];
+  Floats<F::kScales> terms[kTerms + (kTerms == 0)];
 };
+template <class F, int C>
+IQK_INLINE void clear(RowSums<F, C>& sums) {
+  unroll<C>([&](auto c) IQK_LAMBDA { sums.lanes[c] = fsplat<16>(0.0f); });
+  unroll<RowSums<F, C>::kTerms>([&](auto c) IQK_LAMBDA { sums.terms[c] = fsplat<F::kScales>(0.0f); });
+}
+// Row r of the group in `place`, to out[column * out_stride].
+template <class F, int C, class Row>
+IQK_INLINE void put_sums(const RowSums<F, C>& sums, const GroupPlace<F>& place, Row r, float* out,
+                         ptrdiff_t out_stride) {
+  const float scale = F::row_scale(In{place.units, place.header, r, nullptr});
+  unroll<C>([&](auto c) IQK_LAMBDA {
+    float y = sum(sums.lanes[c]);
+    if constexpr (Derived<F>::kTerms) y += sum(sums.terms[c]);
+    out[c * out_stride] = F::kRowScale ? y * scale : y;
+  });
+}
 
 // Adds one unit of a row. `act`: C packed activation units (Derived::kActUnit bytes each).
 template <class F, int C, class State>
 IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& sums) {
   using D = Derived<F>;
   constexpr int S = F::kScales, A = F::kAccumulators;
-  Acc<F::kMax> acc[C][A];
-  unroll<C>([&](auto c) IQK_LAMBDA {
-    unroll<A>([&](auto a) IQK_LAMBDA {
-      if constexpr (D::kStartBias != 0)
-        acc[c][a].start(act + c * D::kActUnit + D::kActStarts + 64 * a);
-      else
-        acc[c][a].start();
+  // Columns that are taken together: so many as have room for their integer sums.
+  constexpr int kAtOnce = C * A <= 8 ? C : 8 / A;
+  // A column's scales are packed both by dword and by group. With many columns the row's are spread over the
+  // dwords once, where that is one vector; else the products are.
+  constexpr bool kSpreadRow = C > 1 && A == 1;
+  Floats<S> scales;
+  Floats<16> row_scales;
+  const auto numbers = [&](int c, int at)
+                           IQK_LAMBDA { return reinterpret_cast<const float*>(act + c * D::kActUnit + at); };
+  const auto start = [&](auto& acc, int first) IQK_LAMBDA {
+    unroll<kAtOnce>([&](auto c) IQK_LAMBDA {
+      unroll<A>([&](auto a) IQK_LAMBDA {
+        if constexpr (D::kStartBias != 0)
+          acc[c][a].start(act + (first + c) * D::kActUnit + D::kActStarts + 64 * a);
+        else
+          acc[c][a].start();
+      });
     });
-  });
-  F::codes(state, [&](auto v, Bytes codes) IQK_LAMBDA {
+  };
+  const auto add = [&](auto& acc, int first, auto v, Bytes codes) IQK_LAMBDA {
     constexpr int kVector = decltype(v)::value;
-    unroll<C>([&](auto c) IQK_LAMBDA {
+    unroll<kAtOnce>([&](auto c) IQK_LAMBDA {
       acc[c][F::accumulator(kVector)].template add<D::ordinal(kVector)>(
-          codes, load(act + c * D::kActUnit + 64 * D::slot(kVector)));
+          codes, load(act + (first + c) * D::kActUnit + 64 * D::slot(kVector)));
     });
-  });
-  const Floats<S> scales = F::scales(state);
-  unroll<C>([&](auto c) IQK_LAMBDA {
-    const float* act_scales = reinterpret_cast<const float*>(act + c * D::kActUnit + D::kActScales);
-    const Floats<S> both = scales * fload<S>(act_scales);
-    unroll<A>([&](auto a) IQK_LAMBDA {
-      const Floats<16> by_lane = spread<typename D::template LaneMap<decltype(a)::value>>(both);
-      sums.lanes[c] = fma(to_float(acc[c][a].finish()), by_lane, sums.lanes[c]);
+  };
+  const auto scale = [&](auto& acc, int first) IQK_LAMBDA {
+    unroll<kAtOnce>([&](auto c) IQK_LAMBDA {
+      Floats<S> both;
+      if constexpr (!kSpreadRow) both = scales * fload<S>(numbers(first + c, D::kActScales));
+      unroll<A>([&](auto a) IQK_LAMBDA {
+        Floats<16> by_lane;
+        if constexpr (kSpreadRow)
+          by_lane = row_scales * fload<16>(numbers(first + c, 256));
+        else
+          by_lane = spread<typename D::template LaneMap<decltype(a)::value>>(both);
+        sums.lanes[first + c] = fma(to_float(acc[c][a].finish()), by_lane, sums.lanes[first + c]);
+      });
     });
-  });
+  };
+  const auto read_scales = [&]() IQK_LAMBDA {
+    scales = F::scales(state);
+    if constexpr (kSpreadRow) row_scales = spread<typename D::template LaneMap<0>>(scales);
+  };
+
+  if constexpr (kAtOnce == C) {
+    Acc<F::kMax> acc[C][A];
+    start(acc, 0);
+    F::codes(state, [&](auto v, Bytes codes) IQK_LAMBDA { add(acc, 0, v, codes); });
+    read_scales();
+    scale(acc, 0);
+  } else {
+    Bytes codes[4];
+    F::codes(state, [&](auto v, Bytes x) IQK_LAMBDA { codes[v] = x; });
+    read_scales();
+    unroll<C / kAtOnce>([&](auto n) IQK_LAMBDA {
+      constexpr int kFirst = decltype(n)::value * kAtOnce;
+      Acc<F::kMax> acc[kAtOnce][A];
+      start(acc, kFirst);
+      unroll<4>([&](auto v) IQK_LAMBDA { add(acc, kFirst, v, codes[v]); });
+      scale(acc, kFirst);
+    });
+  }
   if constexpr (D::kTerms) {
     const Floats<S> terms = D::terms(state, scales);
     unroll<C>([&](auto c) IQK_LAMBDA {
-      const float* act_sums = reinterpret_cast<const float*>(act + c * D::kActUnit + D::kActSums);
-      sums.terms[c] = fma(terms, fload<S>(act_sums), sums.terms[c]);
+      sums.terms[c] = fma(terms, fload<S>(numbers(c, D::kActSums)), sums.terms[c]);
     });
   }
+}
+
+// Adds a unit of rows From .. From + R - 1 of one group (From is a constant where the rows share their
+// decoding).
+template <class F, int C, int R, class From>
+IQK_INLINE void add_unit_of_rows(In in, ptrdiff_t ahead, From from, const uint8_t* act, RowSums<F, C>* sums) {
+  fetch_ahead<F>(in.block, ahead);
+  // Not const: GCC would keep it in memory and copy it in small pieces.
+  auto shared = F::open(in);
+  if constexpr (R == 1)
+    add_unit<F, C>(F::row(shared, from), act, sums[0]);
+  else
+    unroll<R>([&](auto r) IQK_LAMBDA { add_unit<F, C>(F::row(shared, r), act, sums[r]); });
 }
 
 // Units of one slice of the row's first pass over its indices.
 constexpr int kIndexUnits = 16;
 
-// Rows From .. From + R - 1 of one group (From is a constant where the rows share their decoding).
 template <class F, int C, int R, class From>
 IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const uint8_t* tail,
                            uint16_t* index) {
   using D = Derived<F>;
-  constexpr int S = F::kScales;
   const GroupWalk& w = g.weights;
   const GroupPlace<F> place = group_place<F>(w, group);
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const auto unit_at = [&](int64_t u)
                            IQK_LAMBDA { return u < w.full_units ? place.units + u * F::kUnit : tail; };
   RowSums<F, C> sums[R];
-  unroll<R>([&](auto r) IQK_LAMBDA {
-    unroll<C>([&](auto c) IQK_LAMBDA {
-      sums[r].lanes[c] = fsplat<16>(0.0f);
-      sums[r].terms[c] = fsplat<S>(0.0f);
-    });
-  });
+  unroll<R>([&](auto r) IQK_LAMBDA { clear(sums[r]); });
   for (int64_t u = 0; u < units; ++u) {
     if constexpr (F::kIndexWords != 0) {
       if (u % kIndexUnits == 0)
@@ -84,22 +145,10 @@ IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const ui
           F::indices(In{unit_at(u + i), place.header, 0, nullptr}, index + i * F::kIndexWords);
     }
     const In in{unit_at(u), place.header, 0, index + (F::kIndexWords ? u % kIndexUnits * F::kIndexWords : 0)};
-    fetch_ahead<F>(in.block, w.ahead);
-    // Not const: GCC would keep it in memory and copy it in small pieces.
-    auto shared = F::open(in);
-    const uint8_t* act = g.activations + u * C * D::kActUnit;
-    if constexpr (R == 1)
-      add_unit<F, C>(F::row(shared, from), act, sums[0]);
-    else
-      unroll<R>([&](auto r) IQK_LAMBDA { add_unit<F, C>(F::row(shared, r), act, sums[r]); });
+    add_unit_of_rows<F, C, R>(in, w.ahead, from, g.activations + u * C * D::kActUnit, sums);
   }
   unroll<R>([&](auto r) IQK_LAMBDA {
-    const float scale = F::row_scale(In{place.units, place.header, from + r, nullptr});
-    unroll<C>([&](auto c) IQK_LAMBDA {
-      float y = sum(sums[r].lanes[c]);
-      if constexpr (D::kTerms) y += sum(sums[r].terms[c]);
-      g.out[c * g.out_stride + group * F::kRows + from + r] = F::kRowScale ? y * scale : y;
-    });
+    put_sums(sums[r], place, from + r, g.out + group * F::kRows + from + r, g.out_stride);
   });
 }
 
@@ -121,29 +170,22 @@ IQK_INLINE void gemv_groups(const GemvArgs& g) {
 template <class F>
 IQK_INLINE void gemv_two_rows(const GemvArgs& g, int64_t row, int64_t distance, uint8_t (*tails)[F::kUnit]) {
   static_assert(F::kIndexWords == 0);
-  using D = Derived<F>;
   const GroupWalk& w = g.weights;
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const GroupPlace<F> place[2] = {group_place<F>(w, row), group_place<F>(w, row + distance)};
   RowSums<F, 1> sums[2];
   unroll<2>([&](auto r) IQK_LAMBDA {
     if (w.tail_bytes) copy_tail<F>(place[r].units, w, tails[r]);
-    sums[r].lanes[0] = fsplat<16>(0.0f);
-    sums[r].terms[0] = fsplat<F::kScales>(0.0f);
+    clear(sums[r]);
   });
   for (int64_t u = 0; u < units; ++u)
     unroll<2>([&](auto r) IQK_LAMBDA {
       const uint8_t* unit = u < w.full_units ? place[r].units + u * F::kUnit : tails[r];
-      fetch_ahead<F>(unit, w.ahead);
-      // Not const: GCC would keep it in memory and copy it in small pieces.
-      auto shared = F::open(In{unit, place[r].header, 0, nullptr});
-      add_unit<F, 1>(F::row(shared, Constant<0>{}), g.activations + u * D::kActUnit, sums[r]);
+      add_unit_of_rows<F, 1, 1>(In{unit, place[r].header, 0, nullptr}, w.ahead, Constant<0>{},
+                                g.activations + u * Derived<F>::kActUnit, &sums[r]);
     });
   unroll<2>([&](auto r) IQK_LAMBDA {
-    float y = sum(sums[r].lanes[0]);
-    if constexpr (D::kTerms) y += sum(sums[r].terms[0]);
-    if constexpr (F::kRowScale) y *= F::row_scale(In{place[r].units, place[r].header, 0, nullptr});
-    g.out[row + r * distance] = y;
+    put_sums(sums[r], place[r], Constant<0>{}, g.out + row + r * distance, g.out_stride);
   });
 }
 
@@ -160,6 +202,45 @@ IQK_INLINE void gemv_streams(const GemvArgs& g) {
   gemv_groups<F, 1>(last);
 }
 
+// A plain format with more columns than the first-level cache has room for: a slice of some rows after the
+// other.
+template <class F, int C>
+IQK_INLINE void gemv_slices(const GemvArgs& g) {
+  constexpr int kRows = 16, kUnits = 8;
+  alignas(64) uint8_t tail[F::kUnit];
+  alignas(64) uint16_t index[kUnits * (F::kIndexWords ? F::kIndexWords : 1)];
+  RowSums<F, C> sums[kRows];
+  const GroupWalk& w = g.weights;
+  const int64_t units = w.full_units + (w.tail_bytes != 0);
+  for (int64_t row = 0; row < g.groups; row += kRows) {
+    const int rows = static_cast<int>(g.groups - row < kRows ? g.groups - row : kRows);
+    for (int r = 0; r < rows; ++r) clear(sums[r]);
+    for (int64_t first = 0; first < units; first += kUnits) {
+      const int64_t end = first + kUnits < units ? first + kUnits : units;
+      const ptrdiff_t ahead = w.ahead == 0  ? 0
+                              : end < units ? kUnits * F::kUnit  // of the same row, or the next rows' first
+                                            : kRows * w.group_bytes - first * F::kUnit;
+      for (int r = 0; r < rows; ++r) {
+        const GroupPlace<F> place = group_place<F>(w, row + r);
+        if (w.tail_bytes && end == units) copy_tail<F>(place.units, w, tail);
+        const auto in = [&](int64_t u) IQK_LAMBDA {
+          return In{u < w.full_units ? place.units + u * F::kUnit : tail, place.header, 0,
+                    index + (u - first) * F::kIndexWords};
+        };
+        if constexpr (F::kIndexWords != 0)
+          for (int64_t u = first; u < end; ++u) F::indices(in(u), index + (u - first) * F::kIndexWords);
+        RowSums<F, C> of_row = sums[r];
+        for (int64_t u = first; u < end; ++u)
+          add_unit_of_rows<F, C, 1>(in(u), ahead, Constant<0>{}, g.activations + u * C * Derived<F>::kActUnit,
+                                    &of_row);
+        sums[r] = of_row;
+      }
+    }
+    for (int r = 0; r < rows; ++r)
+      put_sums(sums[r], group_place<F>(w, row + r), Constant<0>{}, g.out + row + r, g.out_stride);
+  }
+}
+
 template <class F, int C>
 void gemv(const GemvArgs& g) {
   if constexpr (F::kLines)
@@ -168,6 +249,8 @@ void gemv(const GemvArgs& g) {
     gemv_streams<F>(g);
   else if constexpr (C <= (F::kRows == 1 ? 4 : 1))
     gemv_groups<F, C>(g);
+  else if constexpr (F::kRows == 1 && C <= kFusedColumns)
+    gemv_slices<F, C>(g);
   else
     multiply_rows(row_source<F>, g, C);
 }
