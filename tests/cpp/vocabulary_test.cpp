@@ -227,6 +227,8 @@ void test_bytes(int round) {
   SAME("zip_hi32", zip_hi32(load(x), load(y)));
   SAME("zip_lo64", zip_lo64(load(x), load(y)));
   SAME("zip_hi64", zip_hi64(load(x), load(y)));
+  SAME("zip_even32", zip_even32(load(x), load(y)));
+  SAME("zip_odd32", zip_odd32(load(x), load(y)));
   {
     Input index(round, 64);
     index.fill([&](size_t i) { return index[i] & 128 ? index[i] : index[i] & 15; });

@@ -53,7 +53,7 @@ ptrdiff_t unit_bytes(const Product& p, Path path, int64_t columns) {
   const ActivationOrder& order = p.format().order;
   switch (path) {
     case Path::kGemv:
-      return order.gemv_unit() * columns;
+      return p.format().gemv_order(columns).gemv_unit() * columns;
     case Path::kPanel:
       return order.panel_unit(static_cast<int>(columns));
     case Path::kTiles:
@@ -190,7 +190,7 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
   const Activations x = quantize_tile(p, tile, reinterpret_cast<int8_t*>(worker),
                                       reinterpret_cast<float*>(worker + codes), finite);
   for (int64_t u = 0; u < x.units && path == Path::kGemv; ++u, to += tile.unit)
-    pack_gemv(x, order, u, 0, tile.columns, tile.valid, to);
+    pack_gemv(x, p.format().gemv_order(tile.columns), u, 0, tile.columns, tile.valid, to);
   for (int64_t u = 0; u < x.units && path == Path::kPanel; ++u, to += tile.unit)
     pack_panel(x, order, u, 0, tile.columns, tile.valid, to);
 }
@@ -205,7 +205,8 @@ size_t packed_column_bytes(const Weights& w, const Isa& isa) {
   if (!w.type->tier) return static_cast<size_t>(units_of(w)) * 256 * sizeof(float);
   if (f.plain) return quantized_bytes(w, 1);
   const int panel = isa.tiles ? kTileSteps * 64 : f.order.panel_unit(1);
-  return static_cast<size_t>(std::max(f.order.gemv_unit(), panel) * units_of(w));
+  return static_cast<size_t>(std::max({f.order.gemv_unit(), f.columns_order.gemv_unit(), panel}) *
+                             units_of(w));
 }
 
 }  // namespace iqk

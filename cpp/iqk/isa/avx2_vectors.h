@@ -101,6 +101,14 @@ IQK_INLINE Bytes zip_lo64(Bytes x, Bytes y) {
 IQK_INLINE Bytes zip_hi64(Bytes x, Bytes y) {
   return {_mm256_unpackhi_epi64(x.a, y.a), _mm256_unpackhi_epi64(x.b, y.b)};
 }
+IQK_INLINE __m256i zip_even32(__m256i x, __m256i y) {
+  return _mm256_blend_epi32(x, _mm256_slli_epi64(y, 32), 0xaa);
+}
+IQK_INLINE __m256i zip_odd32(__m256i x, __m256i y) {
+  return _mm256_blend_epi32(_mm256_srli_epi64(x, 32), y, 0xaa);
+}
+IQK_INLINE Bytes zip_even32(Bytes x, Bytes y) { return {zip_even32(x.a, y.a), zip_even32(x.b, y.b)}; }
+IQK_INLINE Bytes zip_odd32(Bytes x, Bytes y) { return {zip_odd32(x.a, y.a), zip_odd32(x.b, y.b)}; }
 IQK_INLINE Bytes lookup(Bytes table, Bytes index) {
   return {_mm256_shuffle_epi8(table.a, index.a), _mm256_shuffle_epi8(table.b, index.b)};
 }

@@ -19,6 +19,7 @@ constexpr int kSignedBias = 128;
 constexpr bool kIntegerStarts = true;
 constexpr int kRowsAtOnce = 2;
 constexpr int kFusedColumns = 8;
+constexpr bool kMerges = true;
 constexpr int kLookupStreams = 2;
 constexpr bool kPadColumn = true;
 constexpr int kPanelVectors = 2;
@@ -100,6 +101,12 @@ IQK_INLINE Bytes zip_lo32(Bytes x, Bytes y) { return {_mm512_unpacklo_epi32(x.v,
 IQK_INLINE Bytes zip_hi32(Bytes x, Bytes y) { return {_mm512_unpackhi_epi32(x.v, y.v)}; }
 IQK_INLINE Bytes zip_lo64(Bytes x, Bytes y) { return {_mm512_unpacklo_epi64(x.v, y.v)}; }
 IQK_INLINE Bytes zip_hi64(Bytes x, Bytes y) { return {_mm512_unpackhi_epi64(x.v, y.v)}; }
+IQK_INLINE Bytes zip_even32(Bytes x, Bytes y) {
+  return {_mm512_mask_shuffle_epi32(x.v, 0xaaaa, y.v, _MM_PERM_CCAA)};
+}
+IQK_INLINE Bytes zip_odd32(Bytes x, Bytes y) {
+  return {_mm512_mask_shuffle_epi32(y.v, 0x5555, x.v, _MM_PERM_DDBB)};
+}
 IQK_INLINE Bytes lookup(Bytes table, Bytes index) { return {_mm512_shuffle_epi8(table.v, index.v)}; }
 // Acc multiplies unsigned codes.
 IQK_INLINE Bytes signed_codes(Bytes x) { return x ^ splat(128); }

@@ -10,6 +10,7 @@ constexpr int kSignedBias = 128;
 constexpr bool kIntegerStarts = true;
 constexpr int kRowsAtOnce = 1;
 constexpr int kFusedColumns = 4;
+constexpr bool kMerges = false;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;

@@ -24,6 +24,7 @@ constexpr int kSignedBias =
 constexpr bool kIntegerStarts = false;
 constexpr int kRowsAtOnce = 1;
 constexpr int kFusedColumns = 4;
+constexpr bool kMerges = false;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
@@ -141,6 +142,13 @@ IQK_INLINE Bytes zip_lo32(Bytes x, Bytes y) { return zip<4, 0>(x, y); }
 IQK_INLINE Bytes zip_hi32(Bytes x, Bytes y) { return zip<4, 8>(x, y); }
 IQK_INLINE Bytes zip_lo64(Bytes x, Bytes y) { return zip<8, 0>(x, y); }
 IQK_INLINE Bytes zip_hi64(Bytes x, Bytes y) { return zip<8, 8>(x, y); }
+// Dwords 0, 2, .. of both by turns, and 1, 3, ..
+IQK_INLINE Bytes zip_even32(Bytes x, Bytes y) {
+  return each_byte([&](int i) { return (i / 4 % 2 ? y : x).at[i / 8 * 8 + i % 4]; });
+}
+IQK_INLINE Bytes zip_odd32(Bytes x, Bytes y) {
+  return each_byte([&](int i) { return (i / 4 % 2 ? y : x).at[i / 8 * 8 + 4 + i % 4]; });
+}
 // Byte i of the result is byte index[i] of the same lane of `table`; an index with bit 7 set gives 0 (others:
 // 0..15).
 IQK_INLINE Bytes lookup(Bytes table, Bytes index) {

@@ -18,6 +18,7 @@ constexpr int kSignedBias = 0;
 constexpr bool kIntegerStarts = false;
 constexpr int kRowsAtOnce = 1;
 constexpr int kFusedColumns = 4;
+constexpr bool kMerges = false;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;
@@ -141,6 +142,12 @@ IQK_INLINE uint8x16_t zip_lo64(uint8x16_t x, uint8x16_t y) {
 IQK_INLINE uint8x16_t zip_hi64(uint8x16_t x, uint8x16_t y) {
   return as_bytes(vzip2q_u64(as_qwords(x), as_qwords(y)));
 }
+IQK_INLINE uint8x16_t zip_even32(uint8x16_t x, uint8x16_t y) {
+  return as_bytes(vtrn1q_u32(as_dwords(x), as_dwords(y)));
+}
+IQK_INLINE uint8x16_t zip_odd32(uint8x16_t x, uint8x16_t y) {
+  return as_bytes(vtrn2q_u32(as_dwords(x), as_dwords(y)));
+}
 IQK_INLINE Bytes zip_lo8(Bytes x, Bytes y) {
   return {vzip1q_u8(x.a, y.a), vzip1q_u8(x.b, y.b), vzip1q_u8(x.c, y.c), vzip1q_u8(x.d, y.d)};
 }
@@ -158,6 +165,12 @@ IQK_INLINE Bytes zip_lo64(Bytes x, Bytes y) {
 }
 IQK_INLINE Bytes zip_hi64(Bytes x, Bytes y) {
   return {zip_hi64(x.a, y.a), zip_hi64(x.b, y.b), zip_hi64(x.c, y.c), zip_hi64(x.d, y.d)};
+}
+IQK_INLINE Bytes zip_even32(Bytes x, Bytes y) {
+  return {zip_even32(x.a, y.a), zip_even32(x.b, y.b), zip_even32(x.c, y.c), zip_even32(x.d, y.d)};
+}
+IQK_INLINE Bytes zip_odd32(Bytes x, Bytes y) {
+  return {zip_odd32(x.a, y.a), zip_odd32(x.b, y.b), zip_odd32(x.c, y.c), zip_odd32(x.d, y.d)};
 }
 IQK_INLINE Bytes lookup(Bytes table, Bytes index) {
   return {vqtbl1q_u8(table.a, index.a), vqtbl1q_u8(table.b, index.b), vqtbl1q_u8(table.c, index.c),

@@ -233,6 +233,7 @@ struct FormatKernels {
   int id;
   bool vectorized;  // the format has vector code of its own
   ActivationOrder order;
+  ActivationOrder columns_order;  // of the GEMV of several columns
   void (*decode)(const DecodeArgs&);
   void (*plain)(const PlainArgs&);             // scalar tier
   void (*gemv[kGemvWidths])(const GemvArgs&);  // vector tiers
@@ -242,6 +243,10 @@ struct FormatKernels {
   void (*float_gemv)(
       const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
   void (*float_panel)(const FloatArgs&, const float* packed);
+
+  IQK_MEMBER const ActivationOrder& gemv_order(int64_t columns) const {
+    return columns == 1 ? order : columns_order;
+  }
 };
 
 // Activations in natural order: int8 codes with one float32 scale per 32.

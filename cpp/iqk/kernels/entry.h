@@ -9,25 +9,31 @@
 namespace IQK_NS {
 
 template <class F>
+constexpr ActivationOrder activation_order() {
+  using D = Derived<F>;
+  return {D::order.dword, D::lines.dword, F::kScales,    D::kTerms,     D::lane_scales.at,
+          D::kActLanes,   D::kStarts,     D::kStartBias, D::kPanelBias, D::kPanelTerms};
+}
+template <class F>
 constexpr FormatKernels vector_entry(int id) {
   using V = Vectorized<F>;
-  using D = Derived<V>;
+  using Columns = typename ForColumns<V>::Type;
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.order = {D::order.dword, D::lines.dword, V::kScales,    D::kTerms,     D::lane_scales.at,
-             D::kActLanes,   D::kStarts,     D::kStartBias, D::kPanelBias, D::kPanelTerms};
+  k.order = activation_order<V>();
+  k.columns_order = activation_order<Columns>();
   if constexpr (HasVector<F>::value && !HasDecode<F>::value)
     k.decode = [](const DecodeArgs& a) { floats_of_rows(row_source<F>, a); };
   else
     k.decode = decode<F>;
-  k.gemv[0] = gemv<V, 8>;
-  k.gemv[1] = gemv<V, 4>;
-  k.gemv[2] = gemv<V, 2>;
+  k.gemv[0] = gemv<Columns, 8>;
+  k.gemv[1] = gemv<Columns, 4>;
+  k.gemv[2] = gemv<Columns, 2>;
   k.gemv[3] = gemv<V, 1>;
   k.unpack = unpack_panel<V>;
   k.rows = &row_source<V>;
-  k.panel = &panel_table.at[code_class(kPanelCodes, V::kMax)][V::kScales == 16][D::kPanelTerms];
+  k.panel = &panel_table.at[code_class(kPanelCodes, V::kMax)][V::kScales == 16][Derived<V>::kPanelTerms];
   return k;
 }
 template <class F>

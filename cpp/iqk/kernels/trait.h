@@ -87,6 +87,69 @@ struct HasVector<F, decltype(static_cast<void>(F::kVector))> {
 template <class F>
 using Vectorized = typename std::conditional<HasVector<F>::value, F, Natural<F>>::type;
 
+// A format whose vectors need two or four accumulators, with dwords moved so that one is enough: for several
+// columns, each of which has fewer sums to scale then.
+template <class F>
+struct Merged : F {
+  static constexpr int kAccumulators = 1;
+  static constexpr int accumulator(int) { return 0; }
+  // Vector n of accumulator a.
+  static constexpr int vector(int a, int n) {
+    int v = 0;
+    while (F::accumulator(v) != a || n-- > 0) ++v;
+    return v;
+  }
+  // Which dword of which vector dword i of vector v is.
+  struct Place {
+    int vector, dword;
+  };
+  static constexpr Place place(int v, int i) {
+    if (F::kAccumulators == 2) return {vector(i % 2, v / 2), i / 2 * 2 + v % 2};
+    constexpr int kVectors[] = {0, 2, 1, 3}, kDwords[] = {0, 2, 1, 3};
+    return {kVectors[i % 4], i / 4 * 4 + kDwords[v]};
+  }
+  static constexpr int order(int v, int x) {
+    const Place from = place(v, x / 4);
+    return F::order(from.vector, 4 * from.dword + x % 4);
+  }
+  // Whether that gives all vectors the same scales.
+  static constexpr bool possible() {
+    for (int i = 0; i < 16; ++i)
+      for (int v = 0; v < 4; ++v)
+        if (order(v, 4 * i) * F::kScales / 256 != order(0, 4 * i) * F::kScales / 256) return false;
+    return true;
+  }
+  template <class State, class Put>
+  IQK_INLINE void codes(const State& state, Put put) {
+    Bytes x[4];
+    F::codes(state, [&](auto v, Bytes codes) IQK_LAMBDA { x[v] = codes; });
+    if constexpr (F::kAccumulators == 2) {
+      unroll<2>([&](auto n) IQK_LAMBDA {
+        constexpr int kN = decltype(n)::value;
+        const Bytes a = x[vector(0, kN)], b = x[vector(1, kN)];
+        put(Constant<2 * kN>{}, zip_even32(a, b));
+        put(Constant<2 * kN + 1>{}, zip_odd32(a, b));
+      });
+    } else {
+      const Bytes even02 = zip_even32(x[0], x[2]), odd02 = zip_odd32(x[0], x[2]),
+                  even13 = zip_even32(x[1], x[3]), odd13 = zip_odd32(x[1], x[3]);
+      put(Constant<0>{}, zip_lo64(even02, even13));
+      put(Constant<1>{}, zip_hi64(even02, even13));
+      put(Constant<2>{}, zip_lo64(odd02, odd13));
+      put(Constant<3>{}, zip_hi64(odd02, odd13));
+    }
+  }
+};
+// What several columns are multiplied with.
+template <class F, bool = kMerges && F::kRows == 1 && !F::kLines && (F::kAccumulators > 1)>
+struct ForColumns {
+  using Type = F;
+};
+template <class F>
+struct ForColumns<F, true> {
+  using Type = typename std::conditional<Merged<F>::possible(), Merged<F>, F>::type;
+};
+
 // What follows from a trait.
 template <class F>
 struct Derived {
