@@ -331,21 +331,44 @@ IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, 
 
 // ---- Codebooks -------------------------------------------------------------------------------------------
 
+// Entries side by side: broadcasts from memory under constant masks, because inserts are shuffles, of which
+// Intel has one a cycle.
+IQK_INLINE __m256i four_entries(const uint64_t* p, const uint64_t* q, const uint64_t* r, const uint64_t* s) {
+  const auto entry = [](const uint64_t* at)
+                         IQK_LAMBDA { return _mm_loadl_epi64(reinterpret_cast<const __m128i*>(at)); };
+  __m256i x = _mm256_broadcastq_epi64(entry(p));
+  x = _mm256_mask_broadcastq_epi64(x, 2, entry(q));
+  x = _mm256_mask_broadcastq_epi64(x, 4, entry(r));
+  return _mm256_mask_broadcastq_epi64(x, 8, entry(s));
+}
+// In both lanes.
+IQK_INLINE __m256i four_entries(const uint32_t* p, const uint32_t* q, const uint32_t* r, const uint32_t* s) {
+  const auto entry = [](const uint32_t* at)
+                         IQK_LAMBDA { return _mm_cvtsi32_si128(static_cast<int32_t>(*at)); };
+  __m256i x = _mm256_broadcastd_epi32(entry(p));
+  x = _mm256_mask_broadcastd_epi32(x, 0x22, entry(q));
+  x = _mm256_mask_broadcastd_epi32(x, 0x44, entry(r));
+  return _mm256_mask_broadcastd_epi32(x, 0x88, entry(s));
+}
 template <class Index>
 IQK_INLINE Bytes grid8(const uint64_t* grid, Index at) {
-  const auto lane = [&](auto c) IQK_LAMBDA {
-    return two_entries(grid + at(c), grid + at(Constant<decltype(c)::value + 1>{}));
+  const auto half = [&](auto c) IQK_LAMBDA {
+    constexpr int first = decltype(c)::value;
+    return four_entries(grid + at(c), grid + at(Constant<first + 1>{}), grid + at(Constant<first + 2>{}),
+                        grid + at(Constant<first + 3>{}));
   };
-  return join_lanes(lane(Constant<0>{}), lane(Constant<2>{}), lane(Constant<4>{}), lane(Constant<6>{}));
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(half(Constant<0>{})), half(Constant<4>{}), 1)};
 }
 template <class Index>
 IQK_INLINE Bytes grid4(const uint32_t* grid, Index at) {
-  const auto lane = [&](auto c) IQK_LAMBDA {
+  const auto four = [&](auto c) IQK_LAMBDA {
     constexpr int first = decltype(c)::value;
-    return four_entries(grid[at(c)], grid[at(Constant<first + 1>{})], grid[at(Constant<first + 2>{})],
-                        grid[at(Constant<first + 3>{})]);
+    return four_entries(grid + at(c), grid + at(Constant<first + 1>{}), grid + at(Constant<first + 2>{}),
+                        grid + at(Constant<first + 3>{}));
   };
-  return join_lanes(lane(Constant<0>{}), lane(Constant<4>{}), lane(Constant<8>{}), lane(Constant<12>{}));
+  const __m256i lower = _mm256_blend_epi32(four(Constant<0>{}), four(Constant<4>{}), 0xf0);
+  const __m256i upper = _mm256_blend_epi32(four(Constant<8>{}), four(Constant<12>{}), 0xf0);
+  return {_mm512_inserti64x4(_mm512_castsi256_si512(lower), upper, 1)};
 }
 // Eight dwords Stride apart; none of the bytes behind the last one is read.
 template <int Stride>
