@@ -24,6 +24,7 @@
 #pragma push_macro("IQK_NS")
 #undef IQK_NS
 #define IQK_NS iqk::generic
+#include "iqk/codebooks/codebooks.h"
 #include "iqk/isa/generic.h"
 #pragma pop_macro("IQK_NS")
 #include IQK_VOCABULARY
@@ -559,29 +560,33 @@ void test_sign_fields(int round) {
 }
 
 // A grid of random entries whose digits choose from random levels.
-template <class Entry, class Code, int Count>
+template <class Entry, int Count>
 struct RandomGrid {
-  static constexpr int kCount = Count;
-  static constexpr int kDigitBits = sizeof(Entry) == 8 ? 2 : 3;
+  static constexpr int kCount = Count, kBias = 64;
+  static constexpr bool kEight = sizeof(Entry) == 8;
+  static constexpr int kDigitBits = kEight ? 2 : 3;
   std::vector<Entry> table;
-  std::vector<Code> packed;
-  std::vector<uint8_t> digits;
+  std::vector<uint8_t> bytes, by_index;
   const Entry* entries;
-  const Code* codes;
+  const uint8_t* planes;
   const uint8_t* levels;
-  RandomGrid() : table(Count), packed(Count * (2 / sizeof(Code))), digits(64) {
-    for (size_t i = 0; i < 64; ++i)
-      digits[i] = i < 1 << kDigitBits ? static_cast<uint8_t>(random_bits()) : digits[i % (1 << kDigitBits)];
-    for (size_t n = 0; n < Count; ++n) {
-      const auto code = static_cast<uint16_t>(random_bits());
-      for (size_t j = 0; j < sizeof(Entry); ++j)
+  RandomGrid() : table(Count), bytes(2 * Count), by_index(256) {
+    uint8_t digits[1 << kDigitBits];
+    for (uint8_t& x : digits) x = static_cast<uint8_t>(random_bits());
+    for (int n = 0; n < Count; ++n) {
+      const int code = static_cast<int>(random_bits() & 0xffff);
+      for (int j = 0; j < static_cast<int>(sizeof(Entry)); ++j)
         table[n] |= static_cast<Entry>(digits[code >> kDigitBits * j & ((1 << kDigitBits) - 1)]) << 8 * j;
-      packed[n] = static_cast<Code>(code);
-      if constexpr (sizeof(Code) == 1) packed[Count + n] = static_cast<Code>(code >> 8);
+      for (int plane = 0; plane < 2; ++plane)
+        bytes[plane * Count + n] = kEight ? iqk::plane_byte8(code, plane) : iqk::plane_byte4(code, plane);
     }
+    const auto level = [&](int digit) { return static_cast<int>(digits[digit]); };
+    for (int i = 0; i < (kEight ? 256 : 128); ++i)
+      by_index[i] =
+          iqk::signed_level((kEight ? iqk::kLevelBits8 : iqk::kLevelBits4)[i / 64], i % 64, level, kBias);
     entries = table.data();
-    codes = packed.data();
-    levels = digits.data();
+    planes = bytes.data();
+    levels = by_index.data();
   }
 };
 
@@ -593,40 +598,84 @@ Raw all_vectors(Vocabulary run) {
   return all;
 }
 
+// Each vocabulary has a first pass of its own over two units.
+template <class Grid, class GenFirst, class IsaFirst>
+void compare_grid8_words(const Grid& grid, const Input& signs, GenFirst gen_first, IsaFirst isa_first) {
+  uint16_t gen_index[64], isa_index[64];
+  gen_first(gen_index);
+  isa_first(isa_index);
+  for (int unit = 0; unit < 2; ++unit)
+    check(all_vectors([&](auto put) {
+            gen::grid8_words(grid, gen_index + 32 * unit, gen::load_signs(signs), put);
+          }) == all_vectors([&](auto put) {
+            isa::grid8_words(grid, isa_index + 32 * unit, isa::load_signs(signs), put);
+          }));
+}
 template <int Count>
-void test_grid8_words() {
-  const RandomGrid<uint64_t, uint16_t, Count> grid;
-  uint16_t index[32];
-  for (uint16_t& i : index) i = static_cast<uint16_t>(random_int(0, Count - 1));
+void test_grid8_words(int round) {
+  const RandomGrid<uint64_t, Count> grid;
+  const Input index(round, 64), next(kRounds - 1 - round, 64), signs(round, 32);
   current = "grid8_words";
-  const Raw want =
-      all_vectors([&](auto put) { gen::grid8_words(grid, index, [] { return gen::splat(0); }, put); });
-  check(want ==
-        all_vectors([&](auto put) { isa::grid8_words(grid, index, [&] { return isa::load(index); }, put); }));
+  compare_grid8_words(
+      grid, signs, [&](uint16_t* to) { gen::first_grid8_words(grid, gen::load(index), gen::load(next), to); },
+      [&](uint16_t* to) { isa::first_grid8_words(grid, isa::load(index), isa::load(next), to); });
+}
+void test_grid8_parts(int round) {
+  const RandomGrid<uint64_t, 1024> grid;
+  const Input low(round, 32), high(round, 8), next_low(kRounds - 1 - round, 32), next_high(round, 8);
+  uint16_t words[2][32];
+  for (int g = 0; g < 32; ++g) {
+    words[0][g] = static_cast<uint16_t>(low[g] | (high[g / 4] >> 2 * (g % 4) & 3) << 8);
+    words[1][g] = static_cast<uint16_t>(next_low[g] | (next_high[g / 4] >> 2 * (g % 4) & 3) << 8);
+  }
+  current = "first_grid8_parts";
+  compare_grid8_words(
+      grid, low,
+      [&](uint16_t* to) {
+        gen::first_grid8_parts(grid, low, high, next_low, next_high, to,
+                               [&](int n) { return gen::load(words[n]); });
+      },
+      [&](uint16_t* to) {
+        isa::first_grid8_parts(grid, low, high, next_low, next_high, to,
+                               [&](int n) { return isa::load(words[n]); });
+      });
 }
 
 void test_grids(int round) {
-  test_grid8_words<256>();
-  test_grid8_words<512>();
-  const RandomGrid<uint64_t, uint16_t, 256> grid8;
-  const RandomGrid<uint32_t, uint8_t, 256> grid4;
-  const Input index(round, 64);
+  test_grid8_words<256>(round);
+  test_grid8_words<512>(round);
+  test_grid8_parts(round);
+  const RandomGrid<uint64_t, 256> grid8;
+  const RandomGrid<uint32_t, 256> grid4;
+  const Input index(round, 64), next(kRounds - 1 - round, 64), signs(round, 32);
   current = "grid8_bytes";
-  check(all_vectors([&](auto put) { gen::grid8_bytes(grid8, index, put); }) ==
-        all_vectors([&](auto put) { isa::grid8_bytes(grid8, index, put); }));
+  uint16_t gen_first[64], isa_first[64];
+  gen::first_grid8_bytes(grid8, index, next, gen_first);
+  isa::first_grid8_bytes(grid8, index, next, isa_first);
+  for (int unit = 0; unit < 2; ++unit) {
+    const Input& bytes = unit ? next : index;
+    check(all_vectors([&](auto put) {
+            gen::grid8_bytes(grid8, bytes, gen_first + 32 * unit, gen::load_signs(signs), put);
+          }) == all_vectors([&](auto put) {
+            isa::grid8_bytes(grid8, bytes, isa_first + 32 * unit, isa::load_signs(signs), put);
+          }));
+  }
   current = "grid4_bytes";
-  check(all_vectors([&](auto put) { gen::grid4_bytes(grid4, index, put); }) ==
-        all_vectors([&](auto put) { isa::grid4_bytes(grid4, index, put); }));
+  check(all_vectors([&](auto put) { gen::grid4_bytes(grid4, index, gen::load_signs(signs), put); }) ==
+        all_vectors([&](auto put) { isa::grid4_bytes(grid4, index, isa::load_signs(signs), put); }));
 
-  const RandomGrid<uint32_t, uint8_t, 512> large;
+  const RandomGrid<uint32_t, 512> large;
   const Input high(round, 8);
   uint16_t words[64];  // as zip_lo8 and zip_hi8 put them
   for (int n = 0; n < 64; ++n)
     words[n % 16 / 8 * 32 + n / 16 * 8 + n % 8] =
         static_cast<uint16_t>(index[n] | (high[n / 8] >> n % 8 & 1) << 8);
   current = "grid4_words";
-  check(all_vectors([&](auto put) { gen::grid4_words(large, words, index, high, put); }) ==
-        all_vectors([&](auto put) { isa::grid4_words(large, words, index, high, put); }));
+  check(all_vectors([&](auto put) {
+          gen::grid4_words(large, words, index, high, gen::load_signs(signs), put);
+        }) == all_vectors([&](auto put) {
+          isa::grid4_words(large, words, index, high, isa::load_signs(signs), put);
+        }));
 }
 
 void test_codebooks(int round) {

@@ -44,18 +44,31 @@ constexpr uint64_t iq1s(int n) { return expand<uint64_t>(kIq1sCodes[n], kIq1sLev
 #define IQK_TIMES_1024(f, n) IQK_TIMES_512(f, n), IQK_TIMES_512(f, n + 512)
 #define IQK_TIMES_2048(f, n) IQK_TIMES_1024(f, n), IQK_TIMES_1024(f, n + 1024)
 
-constexpr uint8_t iq2_digit(int n) {
-  return static_cast<uint8_t>(n % 4 < 3 ? kIq2Levels[n % 4] + kIq2Bias : 0);
+constexpr uint8_t iq2xxs_plane(int n) { return plane_byte8(kIq2xxsCodes[n % 256], n / 256); }
+constexpr uint8_t iq2xs_plane(int n) { return plane_byte8(kIq2xsCodes[n % 512], n / 512); }
+constexpr uint8_t iq2s_plane(int n) { return plane_byte8(kIq2sCodes[n % 1024], n / 1024); }
+constexpr uint8_t iq3xxs_plane(int n) { return plane_byte4(kIq3xxsCodes[n % 256], n / 256); }
+constexpr uint8_t iq3s_plane(int n) { return plane_byte4(kIq3sCodes[n % 512], n / 512); }
+alignas(64) constexpr uint8_t kIq2xxsPlanes[512] = {IQK_TIMES_512(iq2xxs_plane, 0)};
+alignas(64) constexpr uint8_t kIq2xsPlanes[1024] = {IQK_TIMES_1024(iq2xs_plane, 0)};
+alignas(64) constexpr uint8_t kIq2sPlanes[2048] = {IQK_TIMES_2048(iq2s_plane, 0)};
+alignas(64) constexpr uint8_t kIq3xxsPlanes[512] = {IQK_TIMES_512(iq3xxs_plane, 0)};
+alignas(64) constexpr uint8_t kIq3sPlanes[1024] = {IQK_TIMES_1024(iq3s_plane, 0)};
+
+constexpr int iq2_biased(int digit) { return digit < 3 ? kIq2Levels[digit] + kIq2Bias : 0; }
+constexpr int iq3xxs_biased(int digit) { return kIq3xxsLevels[digit] + kIq3xxsBias; }
+constexpr int iq3s_biased(int digit) { return kIq3sLevels[digit] + kIq3sBias; }
+constexpr uint8_t iq2_level(int n) { return signed_level(kLevelBits8[n / 64], n % 64, iq2_biased, kIq2Bias); }
+constexpr uint8_t iq3xxs_level(int n) {
+  return signed_level(kLevelBits4[n / 64], n % 64, iq3xxs_biased, kIq3xxsBias);
 }
-constexpr uint8_t iq3xxs_digit(int n) { return static_cast<uint8_t>(kIq3xxsLevels[n % 8] + kIq3xxsBias); }
-constexpr uint8_t iq3s_digit(int n) { return static_cast<uint8_t>(kIq3sLevels[n % 8] + kIq3sBias); }
-constexpr uint8_t iq3xxs_byte(int n) { return static_cast<uint8_t>(kIq3xxsCodes[n % 256] >> n / 256 * 8); }
-constexpr uint8_t iq3s_byte(int n) { return static_cast<uint8_t>(kIq3sCodes[n % 512] >> n / 512 * 8); }
-alignas(64) constexpr uint8_t kIq3xxsBytes[512] = {IQK_TIMES_512(iq3xxs_byte, 0)};
-alignas(64) constexpr uint8_t kIq3sBytes[1024] = {IQK_TIMES_1024(iq3s_byte, 0)};
-alignas(64) constexpr uint8_t kIq2Digits[64] = {IQK_TIMES_64(iq2_digit, 0)};
-alignas(64) constexpr uint8_t kIq3xxsDigits[64] = {IQK_TIMES_64(iq3xxs_digit, 0)};
-alignas(64) constexpr uint8_t kIq3sDigits[64] = {IQK_TIMES_64(iq3s_digit, 0)};
+constexpr uint8_t iq3s_level(int n) {
+  return signed_level(kLevelBits4[n / 64], n % 64, iq3s_biased, kIq3sBias);
+}
+alignas(64) constexpr uint8_t kIq2Signed[256] = {IQK_TIMES_256(iq2_level, 0)};
+alignas(64) constexpr uint8_t kIq3xxsSigned[128] = {IQK_TIMES_64(iq3xxs_level, 0),
+                                                    IQK_TIMES_64(iq3xxs_level, 64)};
+alignas(64) constexpr uint8_t kIq3sSigned[128] = {IQK_TIMES_64(iq3s_level, 0), IQK_TIMES_64(iq3s_level, 64)};
 alignas(64) constexpr uint64_t kIq2xxsGrid[256] = {IQK_TIMES_256(iq2xxs, 0)};
 alignas(64) constexpr uint64_t kIq2xsGrid[512] = {IQK_TIMES_512(iq2xs, 0)};
 alignas(64) constexpr uint64_t kIq2sGrid[1024] = {IQK_TIMES_1024(iq2s, 0)};

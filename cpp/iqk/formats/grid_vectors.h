@@ -23,12 +23,4 @@ static constexpr BytePattern kTimes64_16_4_1 =
 static constexpr BytePattern kTimes512_64_8_1 =
     byte_pattern([](int, int y) { return (512 >> 3 * (y / 2 % 4)) >> (y % 2 * 8); });
 
-// 2 s + 1 for the high nibbles s of eight bytes, Stride apart.
-template <int Stride>
-IQK_INLINE Floats<8> odd_scales(const uint8_t* p) {
-  uint64_t x = 0;
-  unroll<8>([&](auto b) IQK_LAMBDA { x |= static_cast<uint64_t>(p[Stride * b]) << (8 * b); });
-  return floats_u8<8>((shr16<3>(small_of(x, 0)) & small_splat(30)) | small_splat(1));
-}
-
 }  // namespace IQK_NS

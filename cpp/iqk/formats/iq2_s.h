@@ -19,24 +19,23 @@ struct IQ2_S : IQ2_S_facts, GroupOrder16 {
 
   static constexpr int kMax = kIq2Bias + 43, kIndexWords = 32;
   static constexpr float kOffset = kIq2Bias;
+  static constexpr bool kIndexPairs = true;
   // 8 bits and two more, from the pairs of bits of a byte per four groups.
-  IQK_INLINE void indices(In in, uint16_t* to) {
+  IQK_INLINE Bytes words(In in) {
     const Bytes high =
         mul16(lookup(load_broadcast(in.block + 66), load(kByteOfGroup)), load(kTimes64_16_4_1));
-    store(to, zip_lo8(load_lanes(in.block + 2, 8), splat(0)) | (shl16<2>(high) & splat16(0x300)));
+    return zip_lo8(load_lanes(in.block + 2, 8), splat(0)) | (shl16<2>(high) & splat16(0x300));
+  }
+  IQK_INLINE void indices(In in, In next, uint16_t* to) {
+    first_grid8_parts(kIq2s, in.block + 2, in.block + 66, next.block + 2, next.block + 66, to,
+                      [&](int n) IQK_LAMBDA { return words(n == 0 ? in : next); });
   }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Signs signs = load_signs(in.block + 34);
-    // 1024 entries are too many for registers.
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      const Bytes x = grid8(kIq2sGrid, [&](auto c) IQK_LAMBDA { return in.index[4 * c + v]; });
-      put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq2Bias));
-    });
+    grid8_words(kIq2s, in.index, load_signs(in.block + 34), put);
   }
   IQK_INLINE Floats<16> scales(In in) {
-    const Small s = nibbles_in_turn(small_load8(in.block + 74));
-    return floats_u8<16>((s + s) | small_splat(1)) * (splat_half<16>(in.block) * fsplat<16>(0.125f));
+    return odd_nibbles<16, 3>(in.block + 74) * splat_leading_half<16>(in.block);
   }
 };
 

@@ -17,20 +17,18 @@ struct IQ2_XS : IQ2_XS_facts, GroupOrder16 {
     }
   }
 
-  static constexpr int kMax = kIq2Bias + 43, kIndexWords = grid_index_words(32);
+  static constexpr int kMax = kIq2Bias + 43, kIndexWords = 32;
   static constexpr float kOffset = kIq2Bias;
-  IQK_INLINE Bytes words(In in) { return load(in.block + 2) & splat16(511); }
-  IQK_INLINE void indices(In in, uint16_t* to) { store(to, words(in)); }
+  static constexpr bool kIndexPairs = true;
+  IQK_INLINE void indices(In in, In next, uint16_t* to) {
+    first_grid8_words(kIq2xs, load(in.block + 2), load(next.block + 2), to);
+  }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Signs signs = load_sign_words(in.block + 2);
-    grid8_words(
-        kIq2xs, in.index, [&] { return words(in); },
-        [&](auto v, Bytes x) IQK_LAMBDA { put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq2Bias)); });
+    grid8_words(kIq2xs, in.index, load_sign_words(in.block + 2), put);
   }
   IQK_INLINE Floats<16> scales(In in) {
-    const Small s = nibbles_in_turn(small_load8(in.block + 66));
-    return floats_u8<16>((s + s) | small_splat(1)) * (splat_half<16>(in.block) * fsplat<16>(0.125f));
+    return odd_nibbles<16, 3>(in.block + 66) * splat_leading_half<16>(in.block);
   }
 };
 

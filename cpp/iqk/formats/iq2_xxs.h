@@ -18,17 +18,18 @@ struct IQ2_XXS : IQ2_XXS_facts, GroupOrder {
     }
   }
 
-  static constexpr int kMax = kIq2Bias + 43;
+  static constexpr int kMax = kIq2Bias + 43, kIndexWords = grid8_index_words(32);
   static constexpr float kOffset = kIq2Bias;
+  static constexpr bool kIndexPairs = true;
+  IQK_INLINE void indices(In in, In next, uint16_t* to) {
+    first_grid8_bytes(kIq2xxs, in.block + 2, next.block + 2, to);
+  }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Signs signs = load_sign_fields<8>(in.block + 6);
-    grid8_bytes(kIq2xxs, in.block + 2, [&](auto v, Bytes x) IQK_LAMBDA {
-      put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq2Bias));
-    });
+    grid8_bytes(kIq2xxs, in.block + 2, in.index, load_sign_fields<8>(in.block + 6), put);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    return odd_scales<8>(in.block + 9) * (splat_half<8>(in.block) * fsplat<8>(0.125f));
+    return odd_upper_bits<8, 3>(in.block + 6) * splat_leading_half<8>(in.block);
   }
 };
 

@@ -27,14 +27,10 @@ struct IQ3_S : IQ3_S_facts, GroupOrder {
   }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Signs signs = load_signs(in.block + 74);
-    grid4_words(kIq3s, in.index, in.block + 2, in.block + 66, [&](auto v, Bytes x) IQK_LAMBDA {
-      put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq3sBias));
-    });
+    grid4_words(kIq3s, in.index, in.block + 2, in.block + 66, load_signs(in.block + 74), put);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    const Small s = nibbles_in_turn(small_load4(in.block + 106));
-    return floats_u8<8>((s + s) | small_splat(1)) * splat_half<8>(in.block);
+    return odd_nibbles<8, 0>(in.block + 106) * splat_leading_half<8>(in.block);
   }
 };
 

@@ -23,13 +23,10 @@ struct IQ3_XXS : IQ3_XXS_facts, GroupOrder {
   static constexpr float kOffset = kIq3xxsBias;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Signs signs = load_sign_fields<4>(in.block + 66);
-    grid4_bytes(kIq3xxs, in.block + 2, [&](auto v, Bytes x) IQK_LAMBDA {
-      put(v, flip_signs<decltype(v)::value>(x, signs, 2 * kIq3xxsBias));
-    });
+    grid4_bytes(kIq3xxs, in.block + 2, load_sign_fields<4>(in.block + 66), put);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    return odd_scales<4>(in.block + 69) * (splat_half<8>(in.block) * fsplat<8>(0.25f));
+    return odd_upper_bits<4, 2>(in.block + 66) * splat_leading_half<8>(in.block);
   }
 };
 

@@ -25,119 +25,217 @@ IQK_INLINE Bytes lookup(const Table32& t, Bytes x) { return permute(t.twice, x);
 IQK_INLINE Bytes lookup(const Table64& t, Bytes x) { return permute(t.all, x); }
 
 // ---- Codebooks -------------------------------------------------------------------------------------------
+//
+// An affine transformation of constants by a matrix of data transposes eight bytes: byte n of a qword becomes
+// bit n of each of its bytes, that of byte 0 on top. So the bit planes of four groups of eight weights, two
+// bytes of their entries each, and their signs become one byte per weight with the bits of all four groups.
 
-// Byte n of each qword becomes its bits from first(n) on, around the end.
-template <class First>
-IQK_INLINE __m512i shifted_bytes(__m512i x, First first) {
-  uint64_t control = 0;
-  for (int n = 0; n < 8; ++n) control |= static_cast<uint64_t>(first(n) & 63) << 8 * n;
-  return _mm512_multishift_epi64_epi8(_mm512_set1_epi64(static_cast<int64_t>(control)), x);
+constexpr uint64_t in_each_byte(int x) { return 0x0101010101010101 * static_cast<uint64_t>(x); }
+// Byte n: the bits of each byte that are added up.
+constexpr uint64_t kEachBit = 0x8040201008040201, kSevenAndParity = 0x7f40201008040201;
+IQK_INLINE __m512i transposed(__m512i x, uint64_t bits) {
+  return _mm512_gf2p8affine_epi64_epi8(_mm512_set1_epi64(static_cast<int64_t>(bits)), x, 0);
+}
+// x where the mask is set, else y.
+IQK_INLINE __m512i select(uint64_t mask, __m512i x, __m512i y) {
+  return _mm512_ternarylogic_epi64(_mm512_set1_epi64(static_cast<int64_t>(mask)), x, y, 0xca);
+}
+template <int N>
+IQK_INLINE __m512i shr16(__m512i x) {
+  return _mm512_srli_epi16(x, N);
 }
 
-// Dword c in the low half of qword c.
+// Byte n of qword c has the signs of bytes 8 c + n of the vectors: of vector 0 in bit 3, of 1 in bit 1, of 2
+// in bits 7 and 0, of 3 in bit 5. kSignRows: whose signs the bytes have before the transposition.
 struct Signs {
   __m512i v;
 };
-IQK_INLINE Signs load_signs(const uint8_t* p) { return {_mm512_cvtepu32_epi64(load256(p))}; }
-// Bits 0-6 of each byte pass; bit 7 becomes their parity.
-IQK_INLINE __m512i with_parity(__m512i x) {
-  return _mm512_gf2p8affine_epi64_epi8(x, _mm512_set1_epi64(0x010204081020407f), 0);
+constexpr int sign_bit(int vector) { return (3 - 2 * vector) & 7; }
+constexpr uint64_t kSignRows = 0x0201000003030202;
+IQK_INLINE Signs load_signs(const uint8_t* p) {
+  const auto at = [](int c) { return static_cast<int64_t>(kSignRows + in_each_byte(4 * c)); };
+  const __m512i from = _mm512_setr_epi64(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+  return {transposed(_mm512_permutexvar_epi8(from, _mm512_castsi256_si512(load256(p))), kEachBit)};
+}
+// Seven bits each; first: where the bytes' fields begin in their qwords.
+IQK_INLINE Signs sign_fields(__m512i x, uint64_t first) {
+  const __m512i control = _mm512_set1_epi64(static_cast<int64_t>(first));
+  return {transposed(_mm512_multishift_epi64_epi8(control, x), kSevenAndParity)};
 }
 template <int Stride>
 IQK_INLINE Signs load_sign_fields(const uint8_t* p) {
-  const __m512i x = _mm512_cvtepu32_epi64(strided_dwords<Stride>(p));
-  return {with_parity(shifted_bytes(x, [](int n) IQK_LAMBDA { return n < 4 ? 7 * n : 32; }))};
+  __m512i x;  // in the lower halves of qwords
+  if constexpr (Stride == 8)
+    x = _mm512_maskz_loadu_epi32(0x5555, p);
+  else
+    x = _mm512_cvtepu32_epi64(strided_dwords<Stride>(p));
+  return sign_fields(x, 7 * kSignRows);
 }
 // Bits 9-15 of words.
 IQK_INLINE Signs load_sign_words(const uint8_t* p) {
-  return {with_parity(shifted_bytes(load(p).v, [](int n) IQK_LAMBDA { return n < 4 ? 16 * n + 9 : 0; }))};
+  return sign_fields(load(p).v, 16 * kSignRows + in_each_byte(9));
 }
 template <int V>
 IQK_INLINE Bytes flip_signs(Bytes x, const Signs& signs, int twice) {
-  const __mmask64 negative =  // bit 7 of the bytes
-      _mm512_movepi8_mask(shifted_bytes(signs.v, [](int n) IQK_LAMBDA { return 8 * V + n - 7; }));
+  const __mmask64 negative = _mm512_test_epi8_mask(signs.v, splat(1 << sign_bit(V)).v);
   return {_mm512_mask_sub_epi8(x.v, negative, splat(twice).v, x.v)};
 }
 
-// See grids.h. A grid also has `codes`, its packed entries, and `levels`, bytes by digit, over again up
-// to 64.
+// See grids.h. A grid also has `planes` and `levels`, see codebooks.h. The first pass looks up both planes of
+// the entries, of two units at once where the groups have one entry, and stores them side by side.
 constexpr int grid_index_words(int) { return 0; }
+constexpr int grid8_index_words(int) { return 32; }
 
-// Packed entries of 16 bits, by words.
-template <int Count>
-IQK_INLINE __m512i packed_entries(const uint16_t* codes, __m512i index) {
-  if constexpr (Count == 64) {
-    return _mm512_permutex2var_epi16(load(codes).v, index, load(codes + 32).v);
-  } else {
-    const __mmask32 upper = _mm512_test_epi16_mask(index, splat16(Count / 2).v);
-    return _mm512_mask_blend_epi16(upper, packed_entries<Count / 2>(codes, index),
-                                   packed_entries<Count / 2>(codes + Count / 2, index));
-  }
+// One plane of entries. bit(n): bit 6 + n of the indices.
+template <int Count, class Bit>
+IQK_INLINE __m512i plane_bytes(const uint8_t* plane, __m512i index, Bit bit) {
+  if constexpr (Count == 128)
+    return _mm512_mask_permutexvar_epi8(permute(load(plane), {index}).v, bit(0), index, load(plane + 64).v);
+  else
+    return _mm512_mask_blend_epi8(bit(Count == 256   ? 1
+                                      : Count == 512 ? 2
+                                                     : 3),
+                                  plane_bytes<Count / 2>(plane, index, bit),
+                                  plane_bytes<Count / 2>(plane + Count / 2, index, bit));
 }
-template <class Grid, class Put>
-IQK_INLINE void put_grid8(const Grid& grid, __m512i index, Put put) {
-  const __m512i entries = packed_entries<Grid::kCount>(grid.codes, index);
-  unroll<4>([&](auto v) IQK_LAMBDA {
-    constexpr int kEntry = 16 * decltype(v)::value;
-    put(v, permute(load(grid.levels),
-                   {shifted_bytes(entries, [](int n) IQK_LAMBDA { return kEntry + 2 * n; })}));
-  });
+struct EntryPlanes {
+  __m512i lower, upper;
+};
+template <class Grid>
+IQK_INLINE EntryPlanes entry_planes(const Grid& grid, __m512i index, __mmask64 bit8, __mmask64 bit9) {
+  const __mmask64 bits[4] = {_mm512_movepi8_mask(_mm512_add_epi8(index, index)), _mm512_movepi8_mask(index),
+                             bit8, bit9};
+  const auto bit = [&](int n) IQK_LAMBDA { return bits[n]; };
+  return {plane_bytes<Grid::kCount>(grid.planes, index, bit),
+          plane_bytes<Grid::kCount>(grid.planes + Grid::kCount, index, bit)};
 }
-template <class Grid, class Made, class Put>
-IQK_INLINE void grid8_words(const Grid& grid, const uint16_t*, Made made, Put put) {
-  put_grid8(grid, made().v, put);
+// Of bytes that take turns: the first unit's, then the other's.
+IQK_INLINE void store_in_turn(const EntryPlanes& x, uint16_t* to) {
+  constexpr uint64_t kLower = 0x00ff00ff00ff00ff;
+  store(to, {select(kLower, x.lower, _mm512_slli_epi16(x.upper, 8))});
+  store(to + 32, {select(kLower, shr16<8>(x.lower), x.upper)});
 }
-template <class Grid, class Put>
-IQK_INLINE void grid8_bytes(const Grid& grid, const uint8_t* index, Put put) {
-  const __m512i low =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, -1, 1, -1, 2, -1, 3, -1, 8, -1, 9, -1, 10, -1, 11, -1));
-  put_grid8(grid, _mm512_shuffle_epi8(load(index).v, low), put);
+template <class Grid>
+IQK_INLINE void first_grid8_bytes(const Grid& grid, const uint8_t* index, const uint8_t* next, uint16_t* to) {
+  // Lanes: two dwords of each unit.
+  const __m512 both =
+      _mm512_shuffle_ps(_mm512_castsi512_ps(load(index).v), _mm512_castsi512_ps(load(next).v), 0x88);
+  const EntryPlanes x = entry_planes(grid, _mm512_castps_si512(both), 0, 0);
+  store(to, {_mm512_unpacklo_epi8(x.lower, x.upper)});
+  store(to + 32, {_mm512_unpackhi_epi8(x.lower, x.upper)});
+}
+template <class Grid>
+IQK_INLINE void first_grid8_words(const Grid& grid, Bytes index, Bytes next, uint16_t* to) {
+  constexpr uint64_t kLower = 0x00ff00ff00ff00ff;
+  const __m512i low = select(kLower, index.v, _mm512_slli_epi16(next.v, 8));
+  const __m512i high = select(kLower, shr16<8>(index.v), next.v);
+  store_in_turn(entry_planes(grid, low, _mm512_test_epi8_mask(high, splat(1).v), 0), to);
+}
+template <class Grid, class Words>
+IQK_INLINE void first_grid8_parts(const Grid& grid, const uint8_t* low, const uint8_t* high,
+                                  const uint8_t* next_low, const uint8_t* next_high, uint16_t* to, Words) {
+  const __m512i first = _mm512_cvtepu8_epi16(load256(low)), second = _mm512_cvtepu8_epi16(load256(next_low));
+  const __m512i index = _mm512_or_si512(first, _mm512_slli_epi16(second, 8));
+  uint64_t x, y;
+  std::memcpy(&x, high, 8);
+  std::memcpy(&y, next_high, 8);
+  constexpr uint64_t kEven = 0x5555555555555555;
+  const __mmask64 bit8 = (x & kEven) | (y & kEven) << 1, bit9 = (x >> 1 & kEven) | (y & ~kEven);
+  store_in_turn(entry_planes(grid, index, bit8, bit9), to);
 }
 
-// One byte of each packed entry, by the lower bits of bytes: bit 7 and `bit8` choose between tables of 128.
-IQK_INLINE __m512i packed_bytes(const uint8_t* bytes, __m512i index) {
-  const auto table = [&](int n) IQK_LAMBDA {
-    return _mm512_permutex2var_epi8(load(bytes + 128 * n).v, index, load(bytes + 128 * n + 64).v);
+template <class Grid, class Put>
+IQK_INLINE void grid8_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
+  const __m512i digits = transposed(load(index).v, kEachBit);
+  // The digit of vector 0 comes where that of vector 1 is, because the look-up does not see bits 6 and 7.
+  const auto vector = [&](auto v, int mask, __m512i x) IQK_LAMBDA {
+    put(v, permute(load(grid.levels + 64 * v), {select(in_each_byte(mask), x, signs.v)}));
   };
-  return _mm512_mask_blend_epi8(_mm512_movepi8_mask(index), table(0), table(1));
-}
-// `entry(plane, index)`: lower or upper bytes of the entries.
-template <class Grid, class Entry, class Put>
-IQK_INLINE void put_grid4(const Grid& grid, const uint8_t* index, Entry entry, Put put) {
-  // The indices of each first two vectors together: zipped bytes are then four words for each qword.
-  const __m512i pairs =
-      _mm512_broadcast_i32x4(_mm_setr_epi8(0, 1, 2, 3, 8, 9, 10, 11, 4, 5, 6, 7, 12, 13, 14, 15));
-  const __m512i at = _mm512_shuffle_epi8(load(index).v, pairs);
-  const __m512i lower = entry(0, at), upper = entry(1, at);
-  const __m512i entries[2] = {_mm512_unpacklo_epi8(lower, upper), _mm512_unpackhi_epi8(lower, upper)};
-  unroll<4>([&](auto v) IQK_LAMBDA {
-    constexpr int kEntries = decltype(v)::value % 2 * 32;
-    put(v, permute(load(grid.levels), {shifted_bytes(entries[v / 2], [](int n) IQK_LAMBDA {
-                     return kEntries + n / 4 * 16 + n % 4 * 3;
-                   })}));
-  });
+  vector(Constant<0>{}, 0x30, shr16<2>(digits));
+  vector(Constant<1>{}, 0x30, digits);
+  vector(Constant<2>{}, 0x0c, digits);
+  vector(Constant<3>{}, 0x03, digits);
 }
 template <class Grid, class Put>
-IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, Put put) {
-  put_grid4(
-      grid, index,
-      [&](int plane, __m512i at) IQK_LAMBDA { return packed_bytes(grid.codes + 256 * plane, at); }, put);
+IQK_INLINE void grid8_bytes(const Grid& grid, const uint8_t*, const uint16_t* index, const Signs& signs,
+                            Put put) {
+  grid8_words(grid, index, signs, put);
+}
+
+template <int Shift>
+IQK_INLINE __m512 odd_numbers(__m512i four_bits) {
+  constexpr float f = 1.0f / (1 << Shift);
+  const __m512 table = _mm512_setr_ps(1 * f, 3 * f, 5 * f, 7 * f, 9 * f, 11 * f, 13 * f, 15 * f, 17 * f,
+                                      19 * f, 21 * f, 23 * f, 25 * f, 27 * f, 29 * f, 31 * f);
+  return _mm512_permutexvar_ps(four_bits, table);
+}
+template <int N, int Shift>
+IQK_INLINE Floats<N> odd_nibbles(const uint8_t* p) {
+  __m512i x;
+  if constexpr (N == 8) {
+    int32_t y;
+    std::memcpy(&y, p, 4);
+    x = _mm512_set1_epi32(y);
+  } else {
+    int64_t y;
+    std::memcpy(&y, p, 8);
+    x = _mm512_set1_epi64(y);
+  }
+  const auto at = [](int64_t c) { return (8 * c + 4) << 32 | 8 * c; };  // of nibbles 2 c and 2 c + 1
+  const __m512i from = _mm512_setr_epi64(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+  const __m512 scales = odd_numbers<Shift>(_mm512_multishift_epi64_epi8(from, x));
+  if constexpr (N == 8)
+    return {_mm512_castps512_ps256(scales)};
+  else
+    return {scales};
+}
+template <int Stride, int Shift>
+IQK_INLINE Floats<8> odd_upper_bits(const uint8_t* p) {
+  const __m256i x = _mm256_srli_epi32(strided_dwords<Stride>(p), 28);
+  return {_mm512_castps512_ps256(odd_numbers<Shift>(_mm512_castsi256_si512(x)))};
+}
+template <int N>
+IQK_INLINE Floats<N> splat_leading_half(const uint8_t* p) {
+  const __m128 x = _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
+  if constexpr (N == 8)
+    return {_mm256_broadcastss_ps(x)};
+  else
+    return {_mm512_broadcastss_ps(x)};
+}
+
+// Two entries of four weights make a group: of a transposed byte, the odd bits belong to the first, the even
+// ones to the second.
+template <class Grid, class Put>
+IQK_INLINE void put_grid4(const Grid& grid, const EntryPlanes& planes, const Signs& signs, Put put) {
+  const auto by_half = [](int lower, int upper) IQK_LAMBDA {
+    return _mm512_set1_epi64(lower | static_cast<int64_t>(upper) << 32);
+  };
+  // Lowest digit bits in the first four bytes and middle ones in the others, and the other way round.
+  const __m512i low_middle = transposed(planes.lower, kEachBit);
+  const __m512i middle_low = transposed(planes.lower, kEachBit << 32 | kEachBit >> 32);
+  // The groups' lowest and middle bits; from the top two bits for each group.
+  const __m512i pairs = select(0x55555555aaaaaaaa, low_middle, _mm512_rolv_epi32(middle_low, by_half(31, 1)));
+  // Signs and highest bits: the last two groups, then the first two.
+  const __m512i highest = transposed(_mm512_rol_epi64(planes.upper, 32), kEachBit);
+  const __m512i others = select(0x5555555555555555, _mm512_srlv_epi32(highest, by_half(1, 0)), signs.v);
+  const __m512i first = select(in_each_byte(0xf0), pairs, others);
+  const __m512i second = select(in_each_byte(0xf0), others, pairs);
+  const Bytes table = load(grid.levels), swapped = load(grid.levels + 64);
+  put(Constant<0>{}, permute(table, {shr16<2>(first)}));
+  put(Constant<1>{}, permute(table, {first}));
+  put(Constant<2>{}, permute(swapped, {shr16<2>(second)}));
+  put(Constant<3>{}, permute(swapped, {second}));
+}
+template <class Grid, class Put>
+IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, const Signs& signs, Put put) {
+  put_grid4(grid, entry_planes(grid, load(index).v, 0, 0), signs, put);
 }
 template <class Grid, class Put>
 IQK_INLINE void grid4_words(const Grid& grid, const uint16_t*, const uint8_t* low, const uint8_t* high,
-                            Put put) {
-  // The ninth bits move as their bytes do: bits 4-7 and 8-11 of each sixteen change places.
-  uint64_t x;
-  std::memcpy(&x, high, 8);
-  const uint64_t moved = (x ^ x >> 4) & 0x00f000f000f000f0;
-  const __mmask64 bit8 = x ^ moved ^ moved << 4;
-  put_grid4(
-      grid, low,
-      [&](int plane, __m512i at) IQK_LAMBDA {
-        const uint8_t* bytes = grid.codes + 512 * plane;
-        return _mm512_mask_blend_epi8(bit8, packed_bytes(bytes, at), packed_bytes(bytes + 256, at));
-      },
-      put);
+                            const Signs& signs, Put put) {
+  __mmask64 bit8;
+  std::memcpy(&bit8, high, 8);
+  put_grid4(grid, entry_planes(grid, load(low).v, bit8, 0), signs, put);
 }
 
 }  // namespace IQK_NS

@@ -1,45 +1,91 @@
 // All entries of a unit by loads from the table, for instruction sets without a better way. Vector v has the
-// groups 4 c + v of eight weights in its qwords c. A grid has `entries`, the table as grid8 and grid4 take
-// it. Indices come from memory, where a first pass put them: `made`, a function that makes them in registers,
-// is not called.
+// groups 4 c + v of eight weights in its qwords c, with their signs: x or 2 kBias - x. A grid has `entries`,
+// the table as grid8 and grid4 take it. Indices come from memory, where a first pass put them.
 //
 // No include guard: a test has two vocabularies in one translation unit, and each includes this once.
 
 namespace IQK_NS {
 
-// Words of index that the first pass over a unit makes, where there is one.
+// Words that the first pass over a unit makes of so many indices of words, or of 32 of bytes.
 constexpr int grid_index_words(int words) { return words; }
+constexpr int grid8_index_words(int) { return 0; }
 
-// Indices of the groups in order.
-template <class Grid, class Made, class Put>
-IQK_INLINE void grid8_words(const Grid& grid, const uint16_t* index, Made, Put put) {
+// First passes over two units at a time: indices in words, whose upper bits are not part of them.
+template <class Grid>
+IQK_INLINE void first_grid8_words(const Grid&, Bytes index, Bytes next, uint16_t* to) {
+  store(to, index & splat16(Grid::kCount - 1));
+  store(to + 32, next & splat16(Grid::kCount - 1));
+}
+// Eight bits and, four times two in a byte, two more; words(0) and words(1): the same as words.
+template <class Grid, class Words>
+IQK_INLINE void first_grid8_parts(const Grid&, const uint8_t* /*low*/, const uint8_t* /*high*/,
+                                  const uint8_t* /*next_low*/, const uint8_t* /*next_high*/, uint16_t* to,
+                                  Words words) {
+  store(to, words(0));
+  store(to + 32, words(1));
+}
+// Bytes need no first pass.
+template <class Grid>
+IQK_INLINE void first_grid8_bytes(const Grid&, const uint8_t*, const uint8_t*, uint16_t*) {}
+
+// What the first pass left of the groups in order.
+template <class Grid, class Put>
+IQK_INLINE void grid8_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
   unroll<4>([&](auto v) IQK_LAMBDA {
-    put(v, grid8(grid.entries, [&](auto c) IQK_LAMBDA { return index[4 * c + v]; }));
+    const Bytes x = grid8(grid.entries, [&](auto c) IQK_LAMBDA { return index[4 * c + v]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
   });
 }
 // Indices in the first four of each eight bytes; all 64 may be read.
 template <class Grid, class Put>
-IQK_INLINE void grid8_bytes(const Grid& grid, const uint8_t* index, Put put) {
+IQK_INLINE void grid8_bytes(const Grid& grid, const uint8_t* index, const uint16_t* /*first*/,
+                            const Signs& signs, Put put) {
   unroll<4>([&](auto v) IQK_LAMBDA {
-    put(v, grid8(grid.entries, [&](auto c) IQK_LAMBDA { return index[8 * c + v]; }));
+    const Bytes x = grid8(grid.entries, [&](auto c) IQK_LAMBDA { return index[8 * c + v]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
   });
 }
 // Two entries of four weights make a group. Indices in order.
 template <class Grid, class Put>
-IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, Put put) {
+IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, const Signs& signs, Put put) {
   unroll<4>([&](auto v) IQK_LAMBDA {
-    put(v, grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[8 * (i / 2) + 2 * v + i % 2]; }));
+    const Bytes x =
+        grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[8 * (i / 2) + 2 * v + i % 2]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
   });
 }
 // Indices of 9 bits: words as zip_lo8 and zip_hi8 put them, the first eight of each sixteen, then the others.
 // `low` and `high`, their lower bytes and ninth bits in order, are not read.
 template <class Grid, class Put>
 IQK_INLINE void grid4_words(const Grid& grid, const uint16_t* index, const uint8_t* /*low*/,
-                            const uint8_t* /*high*/, Put put) {
+                            const uint8_t* /*high*/, const Signs& signs, Put put) {
   const auto at = [](int n) IQK_LAMBDA { return n % 16 / 8 * 32 + n / 16 * 8 + n % 8; };
   unroll<4>([&](auto v) IQK_LAMBDA {
-    put(v, grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[at(8 * (i / 2) + 2 * v + i % 2)]; }));
+    const Bytes x =
+        grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[at(8 * (i / 2) + 2 * v + i % 2)]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
   });
+}
+
+// Scales: (2 s + 1) / 2^Shift for N nibbles in turn, the lower one first.
+template <int N, int Shift>
+IQK_INLINE Floats<N> odd_nibbles(const uint8_t* p) {
+  const Small x = N == 8 ? small_load4(p) : small_load8(p);
+  const Small s = zip_lo8(x, shr16<4>(x)) & small_splat(15);
+  return floats_u8<N>((s + s) | small_splat(1)) * fsplat<N>(1.0f / (1 << Shift));
+}
+// The same for the upper four bits of eight dwords Stride bytes apart.
+template <int Stride, int Shift>
+IQK_INLINE Floats<8> odd_upper_bits(const uint8_t* p) {
+  uint64_t x = 0;
+  unroll<8>([&](auto b) IQK_LAMBDA { x |= static_cast<uint64_t>(p[Stride * b + 3]) << (8 * b); });
+  return floats_u8<8>((shr16<3>(small_of(x, 0)) & small_splat(30)) | small_splat(1)) *
+         fsplat<8>(1.0f / (1 << Shift));
+}
+// A half in front of at least six more bytes.
+template <int N>
+IQK_INLINE Floats<N> splat_leading_half(const uint8_t* p) {
+  return splat_half<N>(p);
 }
 
 }  // namespace IQK_NS

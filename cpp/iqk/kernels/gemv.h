@@ -125,7 +125,7 @@ IQK_INLINE void add_unit_of_rows(In in, ptrdiff_t ahead, From from, const uint8_
 }
 
 // Units of one slice of the row's first pass over its indices.
-constexpr int kIndexUnits = 16;
+constexpr int64_t kIndexUnits = 16;
 
 template <class F, int C, int R, class From>
 IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const uint8_t* tail,
@@ -134,18 +134,19 @@ IQK_INLINE void gemv_group(const GemvArgs& g, int64_t group, From from, const ui
   const GroupWalk& w = g.weights;
   const GroupPlace<F> place = group_place<F>(w, group);
   const int64_t units = w.full_units + (w.tail_bytes != 0);
-  const auto unit_at = [&](int64_t u)
-                           IQK_LAMBDA { return u < w.full_units ? place.units + u * F::kUnit : tail; };
   RowSums<F, C> sums[R];
   unroll<R>([&](auto r) IQK_LAMBDA { clear(sums[r]); });
-  for (int64_t u = 0; u < units; ++u) {
-    if constexpr (F::kIndexWords != 0) {
-      if (u % kIndexUnits == 0)
-        for (int64_t i = 0; i < kIndexUnits && u + i < units; ++i)
-          F::indices(In{unit_at(u + i), place.header, 0, nullptr}, index + i * F::kIndexWords);
+  const uint8_t* act = g.activations;
+  // In slices, where there is a first pass.
+  constexpr int64_t kSlice = F::kIndexWords != 0 ? kIndexUnits : INT64_MAX;
+  for (int64_t u = 0; u < units; u += kSlice) {
+    const UnitsFrom<F> slice{place.units + u * F::kUnit, tail, w.full_units - u, place.header};
+    const int64_t count = units - u < kSlice ? units - u : kSlice;
+    if constexpr (F::kIndexWords != 0) make_indices(slice, count, index);
+    for (int64_t n = 0; n < count; ++n, act += C * D::kActUnit) {
+      const In in{slice.at(n), place.header, 0, index + (F::kIndexWords ? n * F::kIndexWords : 0)};
+      add_unit_of_rows<F, C, R>(in, w.ahead, from, act, sums);
     }
-    const In in{unit_at(u), place.header, 0, index + (F::kIndexWords ? u % kIndexUnits * F::kIndexWords : 0)};
-    add_unit_of_rows<F, C, R>(in, w.ahead, from, g.activations + u * C * D::kActUnit, sums);
   }
   unroll<R>([&](auto r) IQK_LAMBDA {
     put_sums(sums[r], place, from + r, g.out + group * F::kRows + from + r, g.out_stride);
@@ -223,12 +224,11 @@ IQK_INLINE void gemv_slices(const GemvArgs& g) {
       for (int r = 0; r < rows; ++r) {
         const GroupPlace<F> place = group_place<F>(w, row + r);
         if (w.tail_bytes && end == units) copy_tail<F>(place.units, w, tail);
+        const UnitsFrom<F> slice{place.units + first * F::kUnit, tail, w.full_units - first, place.header};
+        if constexpr (F::kIndexWords != 0) make_indices(slice, end - first, index);
         const auto in = [&](int64_t u) IQK_LAMBDA {
-          return In{u < w.full_units ? place.units + u * F::kUnit : tail, place.header, 0,
-                    index + (u - first) * F::kIndexWords};
+          return In{slice.at(u - first), place.header, 0, index + (u - first) * F::kIndexWords};
         };
-        if constexpr (F::kIndexWords != 0)
-          for (int64_t u = first; u < end; ++u) F::indices(in(u), index + (u - first) * F::kIndexWords);
         RowSums<F, C> of_row = sums[r];
         for (int64_t u = first; u < end; ++u)
           add_unit_of_rows<F, C, 1>(in(u), ahead, Constant<0>{}, g.activations + u * C * Derived<F>::kActUnit,

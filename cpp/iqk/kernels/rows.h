@@ -24,16 +24,12 @@ void decode_rows(const GroupWalk& w, int64_t group, int64_t unit, int units, con
   alignas(64) uint8_t tail[F::kUnit];
   alignas(64) uint16_t index[kMostUnits * (F::kIndexWords ? F::kIndexWords : 1)];
   if (w.tail_bytes && unit + units > w.full_units) copy_tail<F>(place.units, w, tail);
-  const auto unit_at = [&](int n) IQK_LAMBDA {
-    return unit + n < w.full_units ? place.units + (unit + n) * F::kUnit : tail;
-  };
-  if constexpr (F::kIndexWords != 0)
-    for (int n = 0; n < units; ++n)
-      F::indices(In{unit_at(n), place.header, 0, nullptr}, index + n * F::kIndexWords);
+  const UnitsFrom<F> from{place.units + unit * F::kUnit, tail, w.full_units - unit, place.header};
+  if constexpr (F::kIndexWords != 0) make_indices(from, units, index);
   for (int n = 0; n < units; ++n) {
     // Not const, nor the state: GCC would keep it in memory and copy it in small pieces.
-    auto shared = F::open(In{unit_at(n), place.header, 0, index + n * F::kIndexWords});
-    fetch_ahead<F>(unit_at(n), w.ahead);
+    auto shared = F::open(In{from.at(n), place.header, 0, index + n * F::kIndexWords});
+    fetch_ahead<F>(from.at(n), w.ahead);
     const auto one_row = [&](auto r) IQK_LAMBDA {
       const int i = static_cast<int>(r) * to.units_per_row + n;
       auto state = F::row(shared, r);

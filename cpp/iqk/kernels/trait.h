@@ -11,7 +11,8 @@
 //   kShift, shifts(s)    one bit per scale group: values of marked groups are larger by kShift than
 //                        code - kOffset
 //   kVectorMinima, minima(s)        floats added to scale * value
-//   kIndexWords, indices(in, out)   first pass over a unit; `in.index` then has the unit's words
+//   kIndexWords, indices(in, out)   first pass over a unit; `in.index` then has the unit's words. With
+//                        kIndexPairs indices(in, next, out), over two units at once
 //   open(in) -> Group, row(group, Constant<r>) -> State   interleaved formats: the shared part once, then
 //                        each row
 //   kRowByRow            the rows of a group have nothing to share: each is walked on its own
@@ -34,6 +35,7 @@ struct VectorDefaults {
   static constexpr int kMax = 0, kAccumulators = 1, kScales = 8, kIndexWords = 0, kStreams = 2;
   static constexpr float kOffset = 0, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false, kLines = false;
+  static constexpr bool kIndexPairs = false;
   static constexpr int accumulator(int) { return 0; }
   IQK_INLINE In open(In in) { return in; }
   template <int R>
