@@ -666,16 +666,27 @@ void test_grids(int round) {
 
   const RandomGrid<uint32_t, 512> large;
   const Input high(round, 8);
-  uint16_t words[64];  // as zip_lo8 and zip_hi8 put them
-  for (int n = 0; n < 64; ++n)
-    words[n % 16 / 8 * 32 + n / 16 * 8 + n % 8] =
-        static_cast<uint16_t>(index[n] | (high[n / 8] >> n % 8 & 1) << 8);
+  uint16_t gen_words[64], isa_words[64];
+  gen::first_grid4_parts(large, index, high, gen_words);
+  isa::first_grid4_parts(large, index, high, isa_words);
   current = "grid4_words";
-  check(all_vectors([&](auto put) {
-          gen::grid4_words(large, words, index, high, gen::load_signs(signs), put);
-        }) == all_vectors([&](auto put) {
-          isa::grid4_words(large, words, index, high, isa::load_signs(signs), put);
-        }));
+  check(all_vectors([&](auto put) { gen::grid4_words(large, gen_words, gen::load_signs(signs), put); }) ==
+        all_vectors([&](auto put) { isa::grid4_words(large, isa_words, isa::load_signs(signs), put); }));
+}
+
+void test_grid_scales(int round) {
+  const Input x(round, 8), y(round, 4), fields4(round, 32), fields8(round, 60), half(round, 8);
+  SAME("odd_nibbles", odd_nibbles<16, 3>(x));
+  SAME("odd_nibbles", odd_nibbles<8, 0>(y));
+  SAME("odd_nibble_lanes", odd_nibble_lanes<0>(y));
+  SAME("odd_upper_bits", odd_upper_bits<4, 2>(fields4));
+  SAME("odd_upper_bits", odd_upper_bits<8, 3>(fields8));
+  SAME("odd_upper_lanes", odd_upper_lanes<4, 2>(fields4));
+  SAME("odd_upper_lanes", odd_upper_lanes<8, 3>(fields8));
+  if ((half[1] & 0x7c) != 0x7c) {
+    SAME("splat_leading_half", splat_leading_half<8>(half));
+    SAME("splat_leading_half", splat_leading_half<16>(half));
+  }
 }
 
 void test_codebooks(int round) {
@@ -688,6 +699,7 @@ void test_codebooks(int round) {
   SAME("grid4", grid4(grid4_table.data(), [&](auto c) { return index[decltype(c)::value]; }));
 
   test_grids(round);
+  test_grid_scales(round);
 
   const Input x(kRounds - 1 - round, 64), signs(round, 32), words(round, 64);
   for (int twice : {0, 1, 2, 16, 32, 128, 255}) {

@@ -53,8 +53,8 @@ constexpr uint8_t plane_byte4(int code, int plane) {
 struct LevelBits {
   int digit[3], sign;
 };
-constexpr LevelBits kLevelBits8[4] = {{{5, 4, 6}, 3}, {{5, 4, 6}, 1}, {{3, 2, 6}, 0}, {{1, 0, 6}, 5}};
-constexpr LevelBits kLevelBits4[2] = {{{5, 4, 0}, 1}, {{1, 0, 4}, 5}};
+constexpr LevelBits kLevelBits8[4] = {{{5, 4, 6}, 2}, {{5, 4, 6}, 0}, {{3, 2, 6}, 5}, {{1, 0, 6}, 4}};
+constexpr LevelBits kLevelBits4[2] = {{{5, 4, 1}, 0}, {{1, 0, 5}, 4}};
 template <class Level>
 constexpr uint8_t signed_level(const LevelBits& bits, int index, Level level, int bias) {
   int digit = 0;

@@ -28,6 +28,10 @@ struct IQ2_XXS : IQ2_XXS_facts, GroupOrder {
   IQK_INLINE void codes(In in, Put put) {
     grid8_bytes(kIq2xxs, in.block + 2, in.index, load_sign_fields<8>(in.block + 6), put);
   }
+  static constexpr bool kLaneScales = kGridLaneScales;
+  IQK_INLINE Floats<16> lane_scales(In in) {
+    return odd_upper_lanes<8, 3>(in.block + 6) * splat_leading_half<16>(in.block);
+  }
   IQK_INLINE Floats<8> scales(In in) {
     return odd_upper_bits<8, 3>(in.block + 6) * splat_leading_half<8>(in.block);
   }

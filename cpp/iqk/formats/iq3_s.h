@@ -17,17 +17,16 @@ struct IQ3_S : IQ3_S_facts, GroupOrder {
     }
   }
 
-  static constexpr int kMax = kIq3sBias + 15, kIndexWords = grid_index_words(64);
+  static constexpr int kMax = kIq3sBias + 15, kIndexWords = 64;
   static constexpr float kOffset = kIq3sBias;
-  // 8 bits and one more; the halves of each lane come apart, as grid4_words takes them.
-  IQK_INLINE void indices(In in, uint16_t* to) {
-    const Bytes low = load(in.block + 2), high = expand_bits(read<uint64_t>(in.block + 66), 1);
-    store(to, zip_lo8(low, high));
-    store(to + 32, zip_hi8(low, high));
-  }
+  IQK_INLINE void indices(In in, uint16_t* to) { first_grid4_parts(kIq3s, in.block + 2, in.block + 66, to); }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    grid4_words(kIq3s, in.index, in.block + 2, in.block + 66, load_signs(in.block + 74), put);
+    grid4_words(kIq3s, in.index, load_signs(in.block + 74), put);
+  }
+  static constexpr bool kLaneScales = kGridLaneScales;
+  IQK_INLINE Floats<16> lane_scales(In in) {
+    return odd_nibble_lanes<0>(in.block + 106) * splat_leading_half<16>(in.block);
   }
   IQK_INLINE Floats<8> scales(In in) {
     return odd_nibbles<8, 0>(in.block + 106) * splat_leading_half<8>(in.block);

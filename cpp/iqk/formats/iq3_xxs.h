@@ -25,6 +25,10 @@ struct IQ3_XXS : IQ3_XXS_facts, GroupOrder {
   IQK_INLINE void codes(In in, Put put) {
     grid4_bytes(kIq3xxs, in.block + 2, load_sign_fields<4>(in.block + 66), put);
   }
+  static constexpr bool kLaneScales = kGridLaneScales;
+  IQK_INLINE Floats<16> lane_scales(In in) {
+    return odd_upper_lanes<4, 2>(in.block + 66) * splat_leading_half<16>(in.block);
+  }
   IQK_INLINE Floats<8> scales(In in) {
     return odd_upper_bits<4, 2>(in.block + 66) * splat_leading_half<8>(in.block);
   }

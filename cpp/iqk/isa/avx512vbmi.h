@@ -36,44 +36,48 @@ constexpr uint64_t kEachBit = 0x8040201008040201, kSevenAndParity = 0x7f40201008
 IQK_INLINE __m512i transposed(__m512i x, uint64_t bits) {
   return _mm512_gf2p8affine_epi64_epi8(_mm512_set1_epi64(static_cast<int64_t>(bits)), x, 0);
 }
-// x where the mask is set, else y.
+// x where the mask is set, else y. GCC would make the mask anew each time, by a shuffle.
 IQK_INLINE __m512i select(uint64_t mask, __m512i x, __m512i y) {
-  return _mm512_ternarylogic_epi64(_mm512_set1_epi64(static_cast<int64_t>(mask)), x, y, 0xca);
+  const Bytes m = held({_mm512_set1_epi64(static_cast<int64_t>(mask))});
+  return _mm512_ternarylogic_epi64(x, y, m.v, 0xe4);
 }
 template <int N>
 IQK_INLINE __m512i shr16(__m512i x) {
   return _mm512_srli_epi16(x, N);
 }
 
-// Byte n of qword c has the signs of bytes 8 c + n of the vectors: of vector 0 in bit 3, of 1 in bit 1, of 2
-// in bits 7 and 0, of 3 in bit 5. kSignRows: whose signs the bytes have before the transposition.
+// Byte n of qword c has the signs of bytes 8 c + n of the vectors: of vector 0 in bit 2, of 1 in bit 0, of 2
+// in bits 6 and 5, of 3 in bit 4. kSignRows: whose signs the bytes have before the transposition; the first
+// and the fifth are free.
 struct Signs {
   __m512i v;
 };
-constexpr int sign_bit(int vector) { return (3 - 2 * vector) & 7; }
-constexpr uint64_t kSignRows = 0x0201000003030202;
+constexpr int sign_bit(int vector) { return (2 - 2 * vector) & 7; }
+constexpr uint64_t kSignRows = 0x0101000003020200, kFreeRows = 0x000000ff000000ff;
 IQK_INLINE Signs load_signs(const uint8_t* p) {
   const auto at = [](int c) { return static_cast<int64_t>(kSignRows + in_each_byte(4 * c)); };
   const __m512i from = _mm512_setr_epi64(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
   return {transposed(_mm512_permutexvar_epi8(from, _mm512_castsi256_si512(load256(p))), kEachBit)};
 }
-// Seven bits each; first: where the bytes' fields begin in their qwords.
-IQK_INLINE Signs sign_fields(__m512i x, uint64_t first) {
-  const __m512i control = _mm512_set1_epi64(static_cast<int64_t>(first));
-  return {transposed(_mm512_multishift_epi64_epi8(control, x), kSevenAndParity)};
+// Eight dwords Stride apart in the lower halves of qwords: four fields of seven bits become signs, the four
+// bits above them the free rows.
+template <int Stride>
+IQK_INLINE __m512i field_rows(const uint8_t* p) {
+  const __m512i control =
+      _mm512_set1_epi64(static_cast<int64_t>((7 * kSignRows & ~kFreeRows) | (in_each_byte(28) & kFreeRows)));
+  if constexpr (Stride == 8)
+    return _mm512_multishift_epi64_epi8(control, _mm512_maskz_loadu_epi32(0x5555, p));
+  else
+    return _mm512_multishift_epi64_epi8(control, _mm512_cvtepu32_epi64(strided_dwords<Stride>(p)));
 }
 template <int Stride>
 IQK_INLINE Signs load_sign_fields(const uint8_t* p) {
-  __m512i x;  // in the lower halves of qwords
-  if constexpr (Stride == 8)
-    x = _mm512_maskz_loadu_epi32(0x5555, p);
-  else
-    x = _mm512_cvtepu32_epi64(strided_dwords<Stride>(p));
-  return sign_fields(x, 7 * kSignRows);
+  return {transposed(field_rows<Stride>(p), kSevenAndParity)};
 }
 // Bits 9-15 of words.
 IQK_INLINE Signs load_sign_words(const uint8_t* p) {
-  return sign_fields(load(p).v, 16 * kSignRows + in_each_byte(9));
+  const __m512i control = _mm512_set1_epi64(static_cast<int64_t>(16 * kSignRows + in_each_byte(9)));
+  return {transposed(_mm512_multishift_epi64_epi8(control, load(p).v), kSevenAndParity)};
 }
 template <int V>
 IQK_INLINE Bytes flip_signs(Bytes x, const Signs& signs, int twice) {
@@ -83,31 +87,38 @@ IQK_INLINE Bytes flip_signs(Bytes x, const Signs& signs, int twice) {
 
 // See grids.h. A grid also has `planes` and `levels`, see codebooks.h. The first pass looks up both planes of
 // the entries, of two units at once where the groups have one entry, and stores them side by side.
-constexpr int grid_index_words(int) { return 0; }
-constexpr int grid8_index_words(int) { return 32; }
+constexpr bool kGridLaneScales = true;
+constexpr int grid8_index_words(int words) { return words; }
 
-// One plane of entries. bit(n): bit 6 + n of the indices.
-template <int Count, class Bit>
-IQK_INLINE __m512i plane_bytes(const uint8_t* plane, __m512i index, Bit bit) {
-  if constexpr (Count == 128)
-    return _mm512_mask_permutexvar_epi8(permute(load(plane), {index}).v, bit(0), index, load(plane + 64).v);
-  else
-    return _mm512_mask_blend_epi8(bit(Count == 256   ? 1
-                                      : Count == 512 ? 2
-                                                     : 3),
-                                  plane_bytes<Count / 2>(plane, index, bit),
-                                  plane_bytes<Count / 2>(plane + Count / 2, index, bit));
+// Bits of indices; both: 6 and 7.
+struct IndexBits {
+  __mmask64 bit6, bit7, both, bit8, bit9;
+};
+// One plane of entries.
+template <int Count>
+IQK_INLINE __m512i plane_bytes(const uint8_t* plane, __m512i index, const IndexBits& bits) {
+  if constexpr (Count == 256) {
+    const auto where = [&](__mmask64 mask, __m512i x, int quarter) IQK_LAMBDA {
+      return _mm512_mask_permutexvar_epi8(x, mask, index, load(plane + 64 * quarter).v);
+    };
+    const __m512i x = permute(load(plane), {index}).v;
+    return where(bits.both, where(bits.bit7, where(bits.bit6, x, 1), 2), 3);
+  } else {
+    return _mm512_mask_blend_epi8(Count == 512 ? bits.bit8 : bits.bit9,
+                                  plane_bytes<Count / 2>(plane, index, bits),
+                                  plane_bytes<Count / 2>(plane + Count / 2, index, bits));
+  }
 }
 struct EntryPlanes {
   __m512i lower, upper;
 };
 template <class Grid>
 IQK_INLINE EntryPlanes entry_planes(const Grid& grid, __m512i index, __mmask64 bit8, __mmask64 bit9) {
-  const __mmask64 bits[4] = {_mm512_movepi8_mask(_mm512_add_epi8(index, index)), _mm512_movepi8_mask(index),
-                             bit8, bit9};
-  const auto bit = [&](int n) IQK_LAMBDA { return bits[n]; };
-  return {plane_bytes<Grid::kCount>(grid.planes, index, bit),
-          plane_bytes<Grid::kCount>(grid.planes + Grid::kCount, index, bit)};
+  const __mmask64 bit6 = _mm512_movepi8_mask(_mm512_add_epi8(index, index)),
+                  bit7 = _mm512_movepi8_mask(index);
+  const IndexBits bits = {bit6, bit7, _kand_mask64(bit6, bit7), bit8, bit9};
+  return {plane_bytes<Grid::kCount>(grid.planes, index, bits),
+          plane_bytes<Grid::kCount>(grid.planes + Grid::kCount, index, bits)};
 }
 // Of bytes that take turns: the first unit's, then the other's.
 IQK_INLINE void store_in_turn(const EntryPlanes& x, uint16_t* to) {
@@ -162,6 +173,14 @@ IQK_INLINE void grid8_bytes(const Grid& grid, const uint8_t*, const uint16_t* in
   grid8_words(grid, index, signs, put);
 }
 
+// By way of memory: neither the conversion nor the broadcast from there is a shuffle.
+template <int N>
+IQK_INLINE Floats<N> splat_leading_half(const uint8_t* p) {
+  float x;
+  _mm_store_ss(&x, _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
+  asm("" : "+m"(x));
+  return fsplat<N>(x);
+}
 template <int Shift>
 IQK_INLINE __m512 odd_numbers(__m512i four_bits) {
   constexpr float f = 1.0f / (1 << Shift);
@@ -194,32 +213,42 @@ IQK_INLINE Floats<8> odd_upper_bits(const uint8_t* p) {
   const __m256i x = _mm256_srli_epi32(strided_dwords<Stride>(p), 28);
   return {_mm512_castps512_ps256(odd_numbers<Shift>(_mm512_castsi256_si512(x)))};
 }
-template <int N>
-IQK_INLINE Floats<N> splat_leading_half(const uint8_t* p) {
-  const __m128 x = _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
-  if constexpr (N == 8)
-    return {_mm256_broadcastss_ps(x)};
-  else
-    return {_mm512_broadcastss_ps(x)};
+// The same by lanes of two for each.
+template <int Shift>
+IQK_INLINE Floats<16> odd_nibble_lanes(const uint8_t* p) {
+  int32_t x;
+  std::memcpy(&x, p, 4);
+  const auto at = [](int64_t c) { return 4 * c << 32 | 4 * c; };
+  const __m512i from = _mm512_setr_epi64(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+  return {odd_numbers<Shift>(_mm512_multishift_epi64_epi8(from, _mm512_set1_epi32(x)))};
+}
+template <int Stride, int Shift>
+IQK_INLINE Floats<16> odd_upper_lanes(const uint8_t* p) {
+  return {odd_numbers<Shift>(field_rows<Stride>(p))};
 }
 
 // Two entries of four weights make a group: of a transposed byte, the odd bits belong to the first, the even
 // ones to the second.
-template <class Grid, class Put>
-IQK_INLINE void put_grid4(const Grid& grid, const EntryPlanes& planes, const Signs& signs, Put put) {
+struct DigitBits {
+  __m512i pairs;    // of each group the lowest and the middle bit, those of the first group on top
+  __m512i highest;  // in the odd bits, the last two groups in front of the first two
+};
+IQK_INLINE DigitBits digit_bits(const EntryPlanes& planes) {
   const auto by_half = [](int lower, int upper) IQK_LAMBDA {
     return _mm512_set1_epi64(lower | static_cast<int64_t>(upper) << 32);
   };
-  // Lowest digit bits in the first four bytes and middle ones in the others, and the other way round.
+  // Lowest bits in the first four bytes and middle ones in the others, and the other way round.
   const __m512i low_middle = transposed(planes.lower, kEachBit);
   const __m512i middle_low = transposed(planes.lower, kEachBit << 32 | kEachBit >> 32);
-  // The groups' lowest and middle bits; from the top two bits for each group.
-  const __m512i pairs = select(0x55555555aaaaaaaa, low_middle, _mm512_rolv_epi32(middle_low, by_half(31, 1)));
-  // Signs and highest bits: the last two groups, then the first two.
   const __m512i highest = transposed(_mm512_rol_epi64(planes.upper, 32), kEachBit);
-  const __m512i others = select(0x5555555555555555, _mm512_srlv_epi32(highest, by_half(1, 0)), signs.v);
-  const __m512i first = select(in_each_byte(0xf0), pairs, others);
-  const __m512i second = select(in_each_byte(0xf0), others, pairs);
+  return {select(0x55555555aaaaaaaa, low_middle, _mm512_rolv_epi32(middle_low, by_half(31, 1))),
+          _mm512_sllv_epi32(highest, by_half(0, 1))};
+}
+template <class Grid, class Put>
+IQK_INLINE void put_grid4(const Grid& grid, const DigitBits& bits, const Signs& signs, Put put) {
+  const __m512i others = select(in_each_byte(0xaa), bits.highest, signs.v);
+  const __m512i first = select(in_each_byte(0xf0), bits.pairs, others);
+  const __m512i second = select(in_each_byte(0xf0), others, bits.pairs);
   const Bytes table = load(grid.levels), swapped = load(grid.levels + 64);
   put(Constant<0>{}, permute(table, {shr16<2>(first)}));
   put(Constant<1>{}, permute(table, {first}));
@@ -228,14 +257,19 @@ IQK_INLINE void put_grid4(const Grid& grid, const EntryPlanes& planes, const Sig
 }
 template <class Grid, class Put>
 IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, const Signs& signs, Put put) {
-  put_grid4(grid, entry_planes(grid, load(index).v, 0, 0), signs, put);
+  put_grid4(grid, digit_bits(entry_planes(grid, load(index).v, 0, 0)), signs, put);
 }
-template <class Grid, class Put>
-IQK_INLINE void grid4_words(const Grid& grid, const uint16_t*, const uint8_t* low, const uint8_t* high,
-                            const Signs& signs, Put put) {
+template <class Grid>
+IQK_INLINE void first_grid4_parts(const Grid& grid, const uint8_t* low, const uint8_t* high, uint16_t* to) {
   __mmask64 bit8;
   std::memcpy(&bit8, high, 8);
-  put_grid4(grid, entry_planes(grid, load(low).v, bit8, 0), signs, put);
+  const DigitBits bits = digit_bits(entry_planes(grid, load(low).v, bit8, 0));
+  store(to, {bits.pairs});
+  store(to + 32, {bits.highest});
+}
+template <class Grid, class Put>
+IQK_INLINE void grid4_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
+  put_grid4(grid, {load(index).v, load(index + 32).v}, signs, put);
 }
 
 }  // namespace IQK_NS

@@ -6,8 +6,9 @@
 
 namespace IQK_NS {
 
-// Words that the first pass over a unit makes of so many indices of words, or of 32 of bytes.
-constexpr int grid_index_words(int words) { return words; }
+// Whether scales by lanes cost no more than in order.
+constexpr bool kGridLaneScales = false;
+// Words that the first pass over a unit makes of so many indices of one byte.
 constexpr int grid8_index_words(int) { return 0; }
 
 // First passes over two units at a time: indices in words, whose upper bits are not part of them.
@@ -23,6 +24,16 @@ IQK_INLINE void first_grid8_parts(const Grid&, const uint8_t* /*low*/, const uin
                                   Words words) {
   store(to, words(0));
   store(to + 32, words(1));
+}
+// Of entries of four weights, one unit: eight bits, and one more. The words are as zip_lo8 and zip_hi8 put
+// them: the first eight of each sixteen, then the others.
+template <class Grid>
+IQK_INLINE void first_grid4_parts(const Grid&, const uint8_t* low, const uint8_t* high, uint16_t* to) {
+  uint64_t bits;
+  std::memcpy(&bits, high, 8);
+  const Bytes x = load(low), upper = expand_bits(bits, 1);
+  store(to, zip_lo8(x, upper));
+  store(to + 32, zip_hi8(x, upper));
 }
 // Bytes need no first pass.
 template <class Grid>
@@ -54,11 +65,9 @@ IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, const Signs&
     put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
   });
 }
-// Indices of 9 bits: words as zip_lo8 and zip_hi8 put them, the first eight of each sixteen, then the others.
-// `low` and `high`, their lower bytes and ninth bits in order, are not read.
+// What the first pass left.
 template <class Grid, class Put>
-IQK_INLINE void grid4_words(const Grid& grid, const uint16_t* index, const uint8_t* /*low*/,
-                            const uint8_t* /*high*/, const Signs& signs, Put put) {
+IQK_INLINE void grid4_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
   const auto at = [](int n) IQK_LAMBDA { return n % 16 / 8 * 32 + n / 16 * 8 + n % 8; };
   unroll<4>([&](auto v) IQK_LAMBDA {
     const Bytes x =
@@ -86,6 +95,21 @@ IQK_INLINE Floats<8> odd_upper_bits(const uint8_t* p) {
 template <int N>
 IQK_INLINE Floats<N> splat_leading_half(const uint8_t* p) {
   return splat_half<N>(p);
+}
+// Scales by lanes of two for each.
+struct Twice {
+  struct Table {
+    constexpr int operator[](int i) const { return i / 2; }
+  };
+  static constexpr Table at = {};
+};
+template <int Shift>
+IQK_INLINE Floats<16> odd_nibble_lanes(const uint8_t* p) {
+  return spread<Twice>(odd_nibbles<8, Shift>(p));
+}
+template <int Stride, int Shift>
+IQK_INLINE Floats<16> odd_upper_lanes(const uint8_t* p) {
+  return spread<Twice>(odd_upper_bits<Stride, Shift>(p));
 }
 
 }  // namespace IQK_NS

@@ -44,7 +44,8 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   constexpr int kAtOnce = C * A <= 8 ? C : 8 / A;
   // A column's scales are packed both by dword and by group. With many columns the row's are spread over the
   // dwords once, where that is one vector; else the products are.
-  constexpr bool kSpreadRow = C > 1 && A == 1;
+  constexpr bool kSpreadRow = F::kLaneScales || (C > 1 && A == 1);
+  static_assert(!F::kLaneScales || (A == 1 && !D::kTerms));
   Floats<S> scales;
   Floats<16> row_scales;
   const auto numbers = [&](int c, int at)
@@ -73,7 +74,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
       unroll<A>([&](auto a) IQK_LAMBDA {
         Floats<16> by_lane;
         if constexpr (kSpreadRow)
-          by_lane = row_scales * fload<16>(numbers(first + c, 256));
+          by_lane = row_scales * fload<16>(numbers(first + c, D::kActLaneScales));
         else
           by_lane = spread<typename D::template LaneMap<decltype(a)::value>>(both);
         sums.lanes[first + c] = fma(to_float(acc[c][a].finish()), by_lane, sums.lanes[first + c]);
@@ -81,8 +82,12 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
     });
   };
   const auto read_scales = [&]() IQK_LAMBDA {
-    scales = F::scales(state);
-    if constexpr (kSpreadRow) row_scales = spread<typename D::template LaneMap<0>>(scales);
+    if constexpr (F::kLaneScales) {
+      row_scales = F::lane_scales(state);
+    } else {
+      scales = F::scales(state);
+      if constexpr (kSpreadRow) row_scales = spread<typename D::template LaneMap<0>>(scales);
+    }
   };
 
   if constexpr (kAtOnce == C) {

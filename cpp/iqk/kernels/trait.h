@@ -8,6 +8,7 @@
 //                        scales
 //   kScales              scales in 256 weights: 8 or 16
 //   kRowScale, row_scale(in)        a float applied once at the end of the row
+//   kLaneScales, lane_scales(s)     the scales of the dword lanes at once, where there is one accumulator
 //   kShift, shifts(s)    one bit per scale group: values of marked groups are larger by kShift than
 //                        code - kOffset
 //   kVectorMinima, minima(s)        floats added to scale * value
@@ -35,7 +36,7 @@ struct VectorDefaults {
   static constexpr int kMax = 0, kAccumulators = 1, kScales = 8, kIndexWords = 0, kStreams = 2;
   static constexpr float kOffset = 0, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false, kLines = false;
-  static constexpr bool kIndexPairs = false;
+  static constexpr bool kIndexPairs = false, kLaneScales = false;
   static constexpr int accumulator(int) { return 0; }
   IQK_INLINE In open(In in) { return in; }
   template <int R>
@@ -53,7 +54,8 @@ struct Natural : F {
   static constexpr int kMax = F::kLargest <= 63 ? 2 * F::kLargest : 0, kAccumulators = 4, kScales = 16,
                        kIndexWords = 0, kStreams = 1;
   static constexpr float kOffset = kMax / 2, kShift = 0;
-  static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true, kLines = false;
+  static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true, kLines = false,
+                        kLaneScales = false;
   static constexpr int order(int v, int x) { return 64 * v + x; }
   static constexpr int accumulator(int v) { return v; }
   IQK_INLINE In open(In in) { return in; }
@@ -258,7 +260,7 @@ struct Derived {
   }
   static constexpr LaneScales lane_scales = make_lane_scales();
   static constexpr int kActLanes = F::kLines ? 0 : 16 * F::kAccumulators;
-  static constexpr int kActStarts = 256 + 4 * kActLanes;
+  static constexpr int kActLaneScales = 256, kActStarts = kActLaneScales + 4 * kActLanes;
   static constexpr int kActScales = kActStarts + (kStarts ? 4 * kActLanes : 0);
   static constexpr int kActSums = kActScales + 4 * F::kScales;
   static constexpr int kActUnit = (kActScales + 4 * F::kScales * (kTerms ? 2 : 1) + 63) / 64 * 64;
