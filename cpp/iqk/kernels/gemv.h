@@ -126,7 +126,11 @@ IQK_INLINE void add_unit_of_rows(In in, ptrdiff_t ahead, From from, const uint8_
   if constexpr (R == 1)
     add_unit<F, C>(F::row(shared, from), act, sums[0]);
   else
-    unroll<R>([&](auto r) IQK_LAMBDA { add_unit<F, C>(F::row(shared, r), act, sums[r]); });
+    unroll<R>([&](auto r) IQK_LAMBDA {
+      RowSums<F, C> of_row = sums[r];  // in registers
+      add_unit<F, C>(F::row(shared, r), act, of_row);
+      sums[r] = of_row;
+    });
 }
 
 // Units of one slice of the row's first pass over its indices.
@@ -208,41 +212,52 @@ IQK_INLINE void gemv_streams(const GemvArgs& g) {
   gemv_groups<F, 1>(last);
 }
 
-// A plain format with more columns than the first-level cache has room for: a slice of some rows after the
-// other.
+// More columns than the first-level cache has room for, or than there are registers for with all rows of a
+// group: a slice of some rows after the other, whose sums wait in memory.
 template <class F, int C>
 IQK_INLINE void gemv_slices(const GemvArgs& g) {
-  constexpr int kRows = 16, kUnits = 8;
+  constexpr int R = F::kRows, kGroups = 16 / R, kUnits = 8;
   alignas(64) uint8_t tail[F::kUnit];
   alignas(64) uint16_t index[kUnits * (F::kIndexWords ? F::kIndexWords : 1)];
-  RowSums<F, C> sums[kRows];
+  RowSums<F, C> sums[kGroups * R];
   const GroupWalk& w = g.weights;
   const int64_t units = w.full_units + (w.tail_bytes != 0);
-  for (int64_t row = 0; row < g.groups; row += kRows) {
-    const int rows = static_cast<int>(g.groups - row < kRows ? g.groups - row : kRows);
-    for (int r = 0; r < rows; ++r) clear(sums[r]);
+  for (int64_t group = 0; group < g.groups; group += kGroups) {
+    const int count = static_cast<int>(g.groups - group < kGroups ? g.groups - group : kGroups);
+    for (int r = 0; r < count * R; ++r) clear(sums[r]);
     for (int64_t first = 0; first < units; first += kUnits) {
       const int64_t end = first + kUnits < units ? first + kUnits : units;
       const ptrdiff_t ahead = w.ahead == 0  ? 0
-                              : end < units ? kUnits * F::kUnit  // of the same row, or the next rows' first
-                                            : kRows * w.group_bytes - first * F::kUnit;
-      for (int r = 0; r < rows; ++r) {
-        const GroupPlace<F> place = group_place<F>(w, row + r);
+                              : end < units ? kUnits * F::kUnit  // of the same rows, or the next rows' first
+                                            : kGroups * w.group_bytes - first * F::kUnit;
+      for (int i = 0; i < count; ++i) {
+        const GroupPlace<F> place = group_place<F>(w, group + i);
         if (w.tail_bytes && end == units) copy_tail<F>(place.units, w, tail);
         const UnitsFrom<F> slice{place.units + first * F::kUnit, tail, w.full_units - first, place.header};
         if constexpr (F::kIndexWords != 0) make_indices(slice, end - first, index);
         const auto in = [&](int64_t u) IQK_LAMBDA {
           return In{slice.at(u - first), place.header, 0, index + (u - first) * F::kIndexWords};
         };
-        RowSums<F, C> of_row = sums[r];
-        for (int64_t u = first; u < end; ++u)
-          add_unit_of_rows<F, C, 1>(in(u), ahead, Constant<0>{}, g.activations + u * C * Derived<F>::kActUnit,
-                                    &of_row);
-        sums[r] = of_row;
+        const auto act = [&](int64_t u) IQK_LAMBDA { return g.activations + u * C * Derived<F>::kActUnit; };
+        const auto each_unit = [&](auto from) IQK_LAMBDA {
+          RowSums<F, C> of_row = sums[i * R + from];
+          for (int64_t u = first; u < end; ++u)
+            add_unit_of_rows<F, C, 1>(in(u), ahead, from, act(u), &of_row);
+          sums[i * R + from] = of_row;
+        };
+        if constexpr (R == 1) {
+          each_unit(Constant<0>{});
+        } else if constexpr (F::kRowByRow) {
+          for (int r = 0; r < R; ++r) each_unit(r);
+        } else {
+          for (int64_t u = first; u < end; ++u)
+            add_unit_of_rows<F, C, R>(in(u), ahead, Constant<0>{}, act(u), sums + i * R);
+        }
       }
     }
-    for (int r = 0; r < rows; ++r)
-      put_sums(sums[r], group_place<F>(w, row + r), Constant<0>{}, g.out + row + r, g.out_stride);
+    for (int i = 0; i < count; ++i)
+      for (int r = 0; r < R; ++r)
+        put_sums(sums[i * R + r], group_place<F>(w, group + i), r, g.out + (group + i) * R + r, g.out_stride);
   }
 }
 
@@ -254,7 +269,7 @@ void gemv(const GemvArgs& g) {
     gemv_streams<F>(g);
   else if constexpr (C <= (F::kRows == 1 ? 4 : 1))
     gemv_groups<F, C>(g);
-  else if constexpr (F::kRows == 1 && C <= kFusedColumns)
+  else if constexpr (kFusedColumns == 8)
     gemv_slices<F, C>(g);
   else
     multiply_rows(row_source<F>, g, C);

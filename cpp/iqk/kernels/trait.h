@@ -145,7 +145,7 @@ struct Merged : F {
   }
 };
 // What several columns are multiplied with.
-template <class F, bool = kMerges && F::kRows == 1 && !F::kLines && (F::kAccumulators > 1)>
+template <class F, bool = kMerges && !F::kLines && (F::kAccumulators > 1)>
 struct ForColumns {
   using Type = F;
 };
