@@ -20,7 +20,7 @@ struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>, PairTileOrder {
     move_numbers(m, 8, Fields<4>{106}, List<4>{424, 16, row, 4});
   }
 
-  static constexpr int kMax = IQ3_S::kMax, kIndexWords = 256;
+  static constexpr int kMax = IQ3_S::kMax, kIndexWords = 256, kStreams = 1;
   static constexpr float kOffset = IQ3_S::kOffset;
 
   static constexpr BytePattern kByteOfRow =

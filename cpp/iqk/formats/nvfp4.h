@@ -25,7 +25,7 @@ struct NVFP4 : NVFP4_facts, VectorDefaults {
   }
 
   // A lane has a block: the first two groups of 16 weights, then the others.
-  static constexpr int kMax = MXFP4::kMax, kScales = 16, kAccumulators = 2;
+  static constexpr int kMax = MXFP4::kMax, kScales = 16, kAccumulators = 2, kStreams = 1;
   static constexpr float kOffset = MXFP4::kOffset;
   static constexpr int accumulator(int v) { return v / 2; }
   static constexpr int order(int v, int x) {
