@@ -21,9 +21,10 @@ Cut next_tile(const Product& p, Path path, int64_t left) {
   };
   switch (path) {
     case Path::kGemv: {
-      const int64_t columns = left >= p.format().eight_from             ? std::max<int64_t>(8, left)
-                              : left == 3 && p.isa->kernels->pad_column ? 4
-                                                                        : left;
+      const FormatKernels& f = p.format();
+      const int64_t columns = left >= f.eight_from              ? std::max<int64_t>(8, left)
+                              : left < 4 && left >= f.four_from ? 4
+                                                                : left;
       int width = 0;
       while (kGemvColumns[width] > columns) ++width;
       return up_to(kGemvColumns[width], width);

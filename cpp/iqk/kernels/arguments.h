@@ -234,7 +234,7 @@ struct FormatKernels {
   bool vectorized;  // the format has vector code of its own
   ActivationOrder order;
   ActivationOrder columns_order;  // of the GEMV of several columns
-  int eight_from;                 // so many columns, padded to eight, cost less than in parts
+  int four_from, eight_from;      // so many columns, padded to four or eight, cost less than in parts
   void (*decode)(const DecodeArgs&);
   void (*plain)(const PlainArgs&);             // scalar tier
   void (*gemv[kGemvWidths])(const GemvArgs&);  // vector tiers
@@ -263,7 +263,6 @@ struct IsaKernels {
   int families_count;
   int panel_rows;                         // rows of a panel tile, 0 in the scalar tier
   int float_rows, float_columns;          // of a float tile
-  bool pad_column;                        // three columns and an empty one cost less than two and then one
   bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
   double (*int8_loop)(
       int64_t iterations);  // as many multiply-adds as the core can do; returns operations done

@@ -23,7 +23,9 @@ constexpr FormatKernels vector_entry(int id) {
   k.vectorized = HasVector<F>::value;
   k.order = activation_order<V>();
   k.columns_order = activation_order<Columns>();
-  k.eight_from = !kPadColumn ? 8 : V::kStreams == 1 && !V::kLines ? 5 : 7;
+  constexpr bool kDecodingDecides = V::kStreams == 1 && !V::kLines;
+  k.four_from = kPadColumn || kDecodingDecides ? 3 : 4;
+  k.eight_from = !kPadColumn ? 8 : kDecodingDecides ? 5 : 7;
   if constexpr (HasVector<F>::value && !HasDecode<F>::value)
     k.decode = [](const DecodeArgs& a) { floats_of_rows(row_source<F>, a); };
   else

@@ -1,5 +1,6 @@
 // Products of decoded rows with several columns: a few rows and a few units at a time, so that both the rows
-// and the columns' share stay in the first-level cache.
+// and the columns' share stay in the first-level cache. For instruction sets whose fused kernels take fewer
+// columns than eight.
 #pragma once
 
 #include <utility>
