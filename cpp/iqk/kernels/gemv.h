@@ -42,9 +42,9 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   constexpr int S = F::kScales, A = F::kAccumulators;
   // Columns that are taken together: so many as have room for their integer sums.
   constexpr int kAtOnce = C * A <= 8 ? C : 8 / A;
-  // A column's scales are packed both by dword and by group. With many columns the row's are spread over the
-  // dwords once, where that is one vector; else the products are.
-  constexpr bool kSpreadRow = F::kLaneScales || (C > 1 && A == 1);
+  // A column's scales are packed both by dword and by group. With several columns the row's are spread over
+  // the dwords once, where that is one vector; else the products are.
+  constexpr bool kSpreadRow = F::kLaneScales || (kMerges && C > 1 && A == 1);
   static_assert(!F::kLaneScales || (A == 1 && !D::kTerms));
   Floats<S> scales;
   Floats<16> row_scales;
