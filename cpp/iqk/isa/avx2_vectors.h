@@ -360,6 +360,15 @@ IQK_INLINE void transpose16(const uint8_t* rows, ptrdiff_t stride, uint8_t* to, 
 
 // ---- Codebooks -------------------------------------------------------------------------------------------
 
+// Entries of codebooks side by side.
+IQK_INLINE __m128i two_entries(const uint64_t* p, const uint64_t* q) {
+  const __m128i lo = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
+  return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(lo), reinterpret_cast<const __m64*>(q)));
+}
+IQK_INLINE __m128i four_entries(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
+  const __m128i ab = _mm_insert_epi32(_mm_cvtsi32_si128(static_cast<int>(a)), static_cast<int>(b), 1);
+  return _mm_insert_epi32(_mm_insert_epi32(ab, static_cast<int>(c), 2), static_cast<int>(d), 3);
+}
 template <int From, class Index>
 IQK_INLINE __m256i grid8_half(const uint64_t* grid, Index at) {
   const __m128i lo = two_entries(grid + at(Constant<From>{}), grid + at(Constant<From + 1>{}));

@@ -121,14 +121,4 @@ IQK_INLINE Floats<8> strided_powers(const uint8_t* p) {
   return {_mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)))};
 }
 
-// Entries of codebooks side by side.
-IQK_INLINE __m128i two_entries(const uint64_t* p, const uint64_t* q) {
-  const __m128i lo = _mm_loadl_epi64(reinterpret_cast<const __m128i*>(p));
-  return _mm_castps_si128(_mm_loadh_pi(_mm_castsi128_ps(lo), reinterpret_cast<const __m64*>(q)));
-}
-IQK_INLINE __m128i four_entries(uint32_t a, uint32_t b, uint32_t c, uint32_t d) {
-  const __m128i ab = _mm_insert_epi32(_mm_cvtsi32_si128(static_cast<int>(a)), static_cast<int>(b), 1);
-  return _mm_insert_epi32(_mm_insert_epi32(ab, static_cast<int>(c), 2), static_cast<int>(d), 3);
-}
-
 }  // namespace IQK_NS

@@ -184,14 +184,16 @@ IQK_INLINE void gemv_two_rows(const GemvArgs& g, int64_t row, int64_t distance, 
   const int64_t units = w.full_units + (w.tail_bytes != 0);
   const GroupPlace<F> place[2] = {group_place<F>(w, row), group_place<F>(w, row + distance)};
   RowSums<F, 1> sums[2];
+  const auto units_of = [&](int r) IQK_LAMBDA {
+    return UnitsFrom<F>{place[r].units, tails[r], w.full_units, place[r].header};
+  };
   unroll<2>([&](auto r) IQK_LAMBDA {
     if (w.tail_bytes) copy_tail<F>(place[r].units, w, tails[r]);
     clear(sums[r]);
   });
   for (int64_t u = 0; u < units; ++u)
     unroll<2>([&](auto r) IQK_LAMBDA {
-      const uint8_t* unit = u < w.full_units ? place[r].units + u * F::kUnit : tails[r];
-      add_unit_of_rows<F, 1, 1>(In{unit, place[r].header, 0, nullptr}, w.ahead, Constant<0>{},
+      add_unit_of_rows<F, 1, 1>(units_of(r).in(u), w.ahead, Constant<0>{},
                                 g.activations + u * Derived<F>::kActUnit, &sums[r]);
     });
   unroll<2>([&](auto r) IQK_LAMBDA {

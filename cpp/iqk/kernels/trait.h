@@ -19,7 +19,8 @@
 //   kRowByRow            the rows of a group have nothing to share: each is walked on its own
 //   kStreams             rows, far apart, that a product with one column takes side by side: 2 where memory
 //                        is waited for, as each is a stream of its own; 1 where the decoding decides, and
-//                        kLookupStreams where that depends on the instruction set
+//                        kLookupStreams where that depends on the instruction set. With 1, columns are padded
+//                        rather than decoded for in parts
 //   kLines               codes of eight or sixteen rows side by side, see kernels/gemv_rows.h
 //   codes(state, put)    calls put(Constant<v>{}, Bytes) for each of the four vectors
 //   scales(state)        Floats<kScales>, natural order
