@@ -261,11 +261,14 @@ void test_bytes(int round) {
   SAME("equal", equal(load(x), load(y)));
   SAME("equal", equal(load(x) & splat(3), load(y) & splat(3)));
   SAME("abs8", abs8(load(x)));
+  for (int bit = 0; bit < 8; ++bit) SAME("negate_where", negate_where(load(x), load(y), splat(1 << bit)));
   SAME("splat16", splat16(x[0] * 257 - 32768));
   SAME("mul16", mul16(load(x), load(y)));
-  SAME("shr32_odd", shr32_odd<0, 4>(load(x)));
-  SAME("shr32_odd", shr32_odd<31, 0>(load(x)));
-  SAME("shr32_odd", shr32_odd<7, 24>(load(x)));
+  SAME("shr32", shr32<0, 4, 31, 7>(load(x)));
+  SAME("shr32", shr32<24, 24, 24, 24>(load(x)));
+  SAME("shr32", shr32(load(x), load(y) & splat32(31)));
+  SAME("shl32", shl32<4>(load(x)));
+  SAME("shl32", shl32<31>(load(x)));
   SAME("even_lanes", even_lanes(load(x), load(y)));
   SAME("odd_lanes", odd_lanes(load(x), load(y)));
   const uint32_t factor = round < 4 ? 0xffffffffu : static_cast<uint32_t>(random_bits());
@@ -370,6 +373,11 @@ void test_floats_of(int round) {
     SAME("spread", spread<Natural>(fload<N>(x)));
     SAME("spread", spread<UpperFirst>(fload<N>(x)));
     SAME("spread", spread<Mixed>(fload<N>(x)));
+    const Input dwords(round, 64), entries(round + 1, 16);
+    int8_t table[16];
+    std::memcpy(table, entries, sizeof table);
+    SAME("floats_i32", floats_i32(load(dwords)));
+    SAME("look_up_floats of 16", look_up_floats(table, load(dwords)));
   }
   const Input bytes(round, 16);
   const Input half(round, 2);
@@ -452,13 +460,13 @@ int activation(int pattern) {
 template <int Max>
 void test_acc(int pattern) {
   constexpr bool is_signed = Max == 0;
-  for (int count = 1; count <= 8; ++count) {
+  for (int count = 1; count <= 16; ++count) {
     isa::Acc<Max> acc;
     gen::Acc<Max> wanted;
     acc.start();
     wanted.start();
     std::array<int, 16> biases{};
-    unroll<8>([&](auto n) {
+    unroll<16>([&](auto n) {
       if (n >= count) return;
       Input codes(0, 64), activations(3, 64);
       codes.fill([&](size_t) { return code(pattern, is_signed ? -128 : 0, is_signed ? 127 : Max); });

@@ -17,11 +17,11 @@ struct Activations {
 
 // Unit `unit` of the columns from `first` on, for a GEMV of `columns` columns of which `valid` exist; the
 // others become zero.
-void pack_gemv(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns,
+void pack_gemv(const Activations& x, const GemvOrder& order, int64_t unit, int64_t first, int columns,
                int valid, uint8_t* to);
 
 // The same for a panel tile.
-void pack_panel(const Activations& x, const ActivationOrder& order, int64_t unit, int64_t first, int columns,
+void pack_panel(const Activations& x, const PanelOrder& order, int64_t unit, int64_t first, int columns,
                 int valid, uint8_t* to);
 
 }  // namespace iqk

@@ -53,12 +53,11 @@ Cut next_tile(const Product& p, Path path, int64_t left) {
 
 // Bytes of a unit of some columns, 0 where they are not packed by units.
 ptrdiff_t unit_bytes(const Product& p, Path path, int64_t columns) {
-  const ActivationOrder& order = p.format().order;
   switch (path) {
     case Path::kGemv:
-      return p.format().gemv_order(columns).gemv_unit() * columns;
+      return p.format().gemv_order(columns).unit() * columns;
     case Path::kPanel:
-      return order.panel_unit(static_cast<int>(columns));
+      return p.format().panel_order.unit(static_cast<int>(columns));
     case Path::kTiles:
       return kTileSteps * 64 * columns;
     case Path::kFloatTiles:  // all columns, then what those lose
@@ -171,7 +170,6 @@ void cut_columns(const Product& p, const std::vector<Share>& wave, ColumnTiles& 
 void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to, uint8_t* worker,
                bool* finite) {
   const Weights& w = *p.weights[0];
-  const ActivationOrder& order = p.format().order;
   switch (path) {
     case Path::kFloatGemv:
       std::memset(finite, 1, static_cast<size_t>(tile.valid));  // floats hold whatever there is
@@ -195,7 +193,7 @@ void pack_tile(const Product& p, Path path, const ColumnTile& tile, uint8_t* to,
   for (int64_t u = 0; u < x.units && path == Path::kGemv; ++u, to += tile.unit)
     pack_gemv(x, p.format().gemv_order(tile.columns), u, 0, tile.columns, tile.valid, to);
   for (int64_t u = 0; u < x.units && path == Path::kPanel; ++u, to += tile.unit)
-    pack_panel(x, order, u, 0, tile.columns, tile.valid, to);
+    pack_panel(x, p.format().panel_order, u, 0, tile.columns, tile.valid, to);
 }
 
 size_t pack_bytes(const Product& p) {
@@ -207,8 +205,8 @@ size_t packed_column_bytes(const Weights& w, const Isa& isa) {
   const FormatKernels& f = isa.find(*w.type);
   if (!w.type->tier) return static_cast<size_t>(units_of(w)) * 256 * sizeof(float);
   if (f.plain) return quantized_bytes(w, 1);
-  const int panel = isa.tiles ? kTileSteps * 64 : f.order.panel_unit(1);
-  return static_cast<size_t>(std::max({f.order.gemv_unit(), f.columns_order.gemv_unit(), panel}) *
+  const int panel = isa.tiles ? kTileSteps * 64 : f.panel_order.unit(1);
+  return static_cast<size_t>(std::max({f.column_order.unit(), f.columns_order.unit(), panel}) *
                              units_of(w));
 }
 

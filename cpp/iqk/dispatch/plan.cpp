@@ -60,7 +60,7 @@ Plan plan(const Weights& w, int64_t batch, int threads) {
   const Choice choice = choose(w, batch, threads);
   const FormatKernels& format = *choice.format;
   const std::string name = w.type->name,
-                    per = std::to_string(format.order.scales ? 256 / format.order.scales : 32);
+                    per = std::to_string(format.panel_order.scales ? 256 / format.panel_order.scales : 32);
   Plan p{};
   p.isa = choice.isa->name;
   p.threads = choice.threads;
@@ -95,7 +95,7 @@ Plan plan(const Weights& w, int64_t batch, int threads) {
       p.weights = w.type->tier;
       p.activations = integers;
       p.why = above + ": " + name + " is unpacked to an int8 panel of tier " + w.type->tier +
-              ", exact, one float32 scale" + (format.order.panel_terms ? " and minimum" : "") + " per " +
+              ", exact, one float32 scale" + (format.panel_order.terms ? " and minimum" : "") + " per " +
               per + " weights";
       break;
     case Path::kTiles:

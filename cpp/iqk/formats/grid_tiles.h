@@ -37,7 +37,7 @@ IQK_INLINE Small eight_numbers(Small pairs) {
   return shuffle<0, 4, 8, 12, 1, 5, 9, 13, -1, -1, -1, -1, -1, -1, -1, -1>(pairs);
 }
 // Four bits, from the lowest bits of the bytes of each dword, in its byte 0.
-IQK_INLINE Bytes lowest_bits(Bytes x) { return shr32_odd<24, 24>(mul32(x & splat(1), 0x01020408)); }
+IQK_INLINE Bytes lowest_bits(Bytes x) { return shr32<24, 24, 24, 24>(mul32(x & splat(1), 0x01020408)); }
 
 // 32 bits of each sub-block: dword k of lane b in `lower` is that of sub-block b of row k, in `upper` of b
 // + 4.

@@ -6,7 +6,7 @@
 
 namespace IQK_NS {
 
-struct IQ1_KT : IQ1_KT_facts, TrellisOrder {
+struct IQ1_KT : IQ1_KT_facts, TrellisCodes<IQ1_KT, TrellisOrder> {
   static void unpack(In in, Unit& u) {
     const uint8_t* p = in.block;
     const float d = read<float>(in.header);
@@ -17,16 +17,17 @@ struct IQ1_KT : IQ1_KT_facts, TrellisOrder {
     }
   }
 
-  static constexpr bool kRowScale = true;
-  IQK_INLINE float row_scale(In in) { return read<float>(in.header); }
   template <class Put>
-  IQK_INLINE void codes(In in, Put put) {
+  IQK_INLINE void parts(In in, Put put) {
     const uint64_t heads = read<uint64_t>(in.block) >> 4 & 0x0f0f0f0f0f0f0f0f;
     const Bytes nibbles =
         shr16_halves<0, 4>(lookup(load_broadcast(in.block + 40), load(kHalfOfLane))) & splat(15);
     const Bytes high = nibbles | expand_bits((heads | heads >> 4) & 0x00ff00ff00ff00ff, 16);
-    trellis8_sums(zip_lo8(load_lanes(in.block + 8, 8), high),
-                  [&](auto v, Bytes sums) IQK_LAMBDA { put(v, trellis_codes(sums)); });
+    trellis8_parts(zip_lo8(load_lanes(in.block + 8, 8), high), put);
+  }
+  IQK_INLINE Floats<16> lane_scales(In in) {
+    return look_up_floats(kIq4k[0],
+                          shr32(load_dword_halves(in.block, in.block + 4), load(kNibbleShifts<0>)));
   }
   IQK_INLINE Floats<8> scales(In in) { return trellis_scales(small_load8(in.block) & small_splat(15)); }
 };

@@ -6,7 +6,7 @@
 
 namespace IQK_NS {
 
-struct IQ2_KT : IQ2_KT_facts, TrellisOrder {
+struct IQ2_KT : IQ2_KT_facts, TrellisCodes<IQ2_KT, TrellisOrder> {
   static void unpack(In in, Unit& u) {
     const uint8_t* p = in.block;
     const float d = read<float>(in.header);
@@ -15,12 +15,11 @@ struct IQ2_KT : IQ2_KT_facts, TrellisOrder {
     for (int n = 0; n < 32; ++n) put_values<8>(u.q + 8 * n, kTrellisStart + read<uint16_t>(p + 4 + 2 * n));
   }
 
-  static constexpr bool kRowScale = true;
-  IQK_INLINE float row_scale(In in) { return read<float>(in.header); }
   template <class Put>
-  IQK_INLINE void codes(In in, Put put) {
-    trellis8_sums(load(in.block + 4), [&](auto v, Bytes sums) IQK_LAMBDA { put(v, trellis_codes(sums)); });
+  IQK_INLINE void parts(In in, Put put) {
+    trellis8_parts(load(in.block + 4), put);
   }
+  IQK_INLINE Floats<16> lane_scales(In in) { return look_up_floats(kIq4k[0], nibble_lanes(in.block)); }
   IQK_INLINE Floats<8> scales(In in) { return trellis_scales(nibbles_apart(in.block)); }
 };
 

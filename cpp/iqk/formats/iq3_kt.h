@@ -24,13 +24,15 @@ struct IQ3_KT : IQ3_KT_facts, TrellisOrder {
   IQK_INLINE float row_scale(In in) { return read<float>(in.header); }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    trellis8_sums(load(in.block + 4), [&](auto v, Bytes sums) IQK_LAMBDA {
+    trellis8_parts(load(in.block + 4), [&](auto v, Bytes a, Bytes b, Bytes c, Bytes d) IQK_LAMBDA {
       constexpr int V = decltype(v)::value;
       const Bytes plane = load_broadcast(in.block + 68 + 16 * (V / 2)), bit = load(kBitOfGroup);
-      const Bytes minus = equal(lookup(plane, load(kSignBytes[V % 2])) & bit, bit);
-      put(v, signed_codes((abs8(sums - splat(126)) ^ minus) - minus));
+      const Bytes magnitudes = abs8(byte_sums(a, b, c, d) - splat(126));
+      put(v, signed_codes(negate_where(magnitudes, lookup(plane, load(kSignBytes[V % 2])), bit)));
     });
   }
+  static constexpr bool kLaneScales = kWholeFloats;
+  IQK_INLINE Floats<16> lane_scales(In in) { return floats_i32(nibble_lanes(in.block) & splat32(15)); }
   IQK_INLINE Floats<8> scales(In in) { return floats_u8<8>(nibbles_apart(in.block)); }
 };
 

@@ -7,7 +7,7 @@
 
 namespace IQK_NS {
 
-struct IQ4_KT : IQ4_KT_facts, VectorDefaults {
+struct IQ4_KT : IQ4_KT_facts, TrellisCodes<IQ4_KT, VectorDefaults> {
   static constexpr int kStreams = 1;
   static void unpack(In in, Unit& u) {
     const uint8_t* p = in.block;
@@ -22,23 +22,36 @@ struct IQ4_KT : IQ4_KT_facts, VectorDefaults {
     }
   }
 
-  static constexpr int order(int v, int x) { return 32 * (x / 8) + 8 * v + x % 8; }
-  static constexpr bool kRowScale = true;
-  IQK_INLINE float row_scale(In in) { return read<float>(in.header); }
+  // Lane L has the blocks 2 L and 2 L + 1 in turn: of vectors 0 and 1 the first four codes, those of even and
+  // of odd number, of 2 and 3 the others.
+  static constexpr int order(int v, int x) {
+    const int i = x / 4, block = i / 4 * 2 + i % 2, code = v / 2 * 4 + i % 4 / 2 * 2 + v % 2;
+    return 32 * block + 4 * code + x % 4;
+  }
+  IQK_INLINE Bytes block_heads(In in) {
+    const Bytes lanes = load_lanes(in.block, 8);
+    return zip_lo64(lanes, lanes);
+  }
   template <class Put>
-  IQK_INLINE void codes(In in, Put put) {
+  IQK_INLINE void parts(In in, Put put) {
     const Bytes low = load(in.block + 32);
     const Bytes middle = shr16_halves<0, 4>(load_halves(in.block + 96, in.block + 96)) & splat(15);
-    const Bytes first = zip_lo8(low, middle), second = zip_hi8(low, middle);  // words of even, odd groups
-    const Bytes four[2] = {zip_lo32(first, second), zip_hi32(first, second)};
-    const Bytes lanes = load_lanes(in.block, 8), heads = zip_lo32(lanes, lanes);
+    const Bytes first = zip_lo8(low, middle), second = zip_hi8(low, middle);
+    const Bytes half[2] = {zip_lo32(first, second), zip_hi32(first, second)};
+    const Bytes heads = block_heads(in);
     const Bytes base = add32(shl16<15>(heads & splat32(1)), kTrellisStart);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      constexpr int V = decltype(v)::value;
-      const Bytes words = lookup(four[V / 2], load(kWordsToDwords[V % 2]));
-      const Bytes high = shl16<12>(shr32_odd<8 + 6 * V, 11 + 6 * V>(heads) & splat32(7));
-      put(v, trellis_codes(trellis_sums<0>(add32(words | high, base))));
-    });
+    // The high bits of code c, from bit 8 + 3 c on, come to bit 12.
+    const auto put_codes = [&](auto v, Bytes words, Bytes shifted) IQK_LAMBDA {
+      trellis_parts<0>(v, add32(words | (shifted & splat32(0x7000)), base), put);
+    };
+    const Bytes higher = shl32<4>(heads);
+    put_codes(Constant<0>{}, half[0] & splat32(0xffff), shr32<0, 0, 6, 6>(higher));
+    put_codes(Constant<1>{}, shr32<16, 16, 16, 16>(half[0]), shr32<3, 3, 9, 9>(higher));
+    put_codes(Constant<2>{}, half[1] & splat32(0xffff), shr32<8, 8, 14, 14>(heads));
+    put_codes(Constant<3>{}, shr32<16, 16, 16, 16>(half[1]), shr32<11, 11, 17, 17>(heads));
+  }
+  IQK_INLINE Floats<16> lane_scales(In in) {
+    return floats_i32(add32(shr32<1, 1, 1, 1>(block_heads(in)) & splat32(127), 0u - 64));
   }
   IQK_INLINE Floats<8> scales(In in) {
     const Small low =

@@ -11,13 +11,28 @@ static constexpr uint32_t trellis_power(int r) {
   for (int i = 0; i < r; ++i) x *= 0xCBAC1FEDu;
   return x;
 }
-// Values From + 1 .. From + 4 of each state, plus 126.
-template <int From>
-IQK_INLINE Bytes trellis_sums(Bytes state) {
+// The parts of values From + 1 .. From + 4 of each state.
+template <int From, class V, class Put>
+IQK_INLINE void trellis_parts(V v, Bytes state, Put put) {
   const auto parts = [&](uint32_t power) IQK_LAMBDA { return mul32(state, power) & splat(0x3f); };
-  return byte_sums(parts(trellis_power(From + 1)), parts(trellis_power(From + 2)),
-                   parts(trellis_power(From + 3)), parts(trellis_power(From + 4)));
+  put(v, parts(trellis_power(From + 1)), parts(trellis_power(From + 2)), parts(trellis_power(From + 3)),
+      parts(trellis_power(From + 4)));
 }
+
+// Formats whose codes are the values.
+template <class F, class Order>
+struct TrellisCodes : Order {
+  static constexpr int kPartMax = 63;
+  static constexpr float kPartsBias = 126;
+  static constexpr bool kRowScale = true, kLaneScales = kWholeFloats;
+  IQK_INLINE float row_scale(In in) { return read<float>(in.header); }
+  template <class Put>
+  IQK_INLINE void codes(In in, Put put) {
+    F::parts(in, [&](auto v, Bytes a, Bytes b, Bytes c, Bytes d) IQK_LAMBDA {
+      put(v, byte_sums(a, b, c, d) + splat(kSignedBias - 126));
+    });
+  }
+};
 
 // 32 codes of eight weights. Dword i of the first two vectors belongs to code 4 (i / 2) + i % 2, of the last
 // two to the one after next: two dwords for each 32 weights, everywhere.
@@ -32,26 +47,20 @@ static constexpr BytePattern kCodeDwords = byte_pattern([](int, int y) {
   const int m = y / 4, code = 4 * (m / 2) + m % 2;
   return y % 4 < 2 ? 2 * code + y % 4 : 128;
 });
-// put(v, sums) for the four vectors; `codes`: 32 words in their order.
+// `codes`: 32 words in their order.
 template <class Put>
-IQK_INLINE void trellis8_sums(Bytes codes, Put put) {
+IQK_INLINE void trellis8_parts(Bytes codes, Put put) {
   const Bytes first = load(kCodeDwords);
   const auto two = [&](auto v, Bytes from) IQK_LAMBDA {
     const Bytes state = add32(lookup(codes, from), kTrellisStart);
-    put(v, trellis_sums<0>(state));
-    put(Constant<decltype(v)::value + 1>{}, trellis_sums<4>(state));
+    trellis_parts<0>(v, state, put);
+    trellis_parts<4>(Constant<decltype(v)::value + 1>{}, state, put);
   };
   two(Constant<0>{}, first);
   two(Constant<2>{}, first + splat(4));
 }
-// The sums as signed codes.
-IQK_INLINE Bytes trellis_codes(Bytes sums) { return sums + splat(kSignedBias - 126); }
-
 static constexpr BytePattern kHalfOfLane =
     byte_pattern([](int lane, int y) { return y < 8 ? lane % 2 * 8 + y : 128; });
-static constexpr BytePattern kWordsToDwords[2] = {
-    byte_pattern([](int, int y) { return y % 4 < 2 ? y / 4 * 2 + y % 4 : 128; }),
-    byte_pattern([](int, int y) { return y % 4 < 2 ? 8 + y / 4 * 2 + y % 4 : 128; })};
 // Sign bits of IQ3_KT, for vectors with even and with odd number.
 static constexpr BytePattern kSignBytes[2] = {
     byte_pattern([](int, int y) { return y / 4 % 2 * 8 + y % 4; }),
@@ -63,6 +72,15 @@ static constexpr BytePattern kBitOfGroup =
 IQK_INLINE Small nibbles_apart(const uint8_t* p) {
   const Small x = small_load4(p);
   return zip_lo32(x, shr16<4>(x)) & small_splat(15);
+}
+// By lanes, two for each 32 weights: the same nibbles, those of blocks 4 .. 7 in the upper half, at the bottom
+// of dwords.
+template <int Upper>
+static constexpr BytePattern kNibbleShifts = byte_pattern([](int lane, int y) {
+  return y % 4 ? 0 : 8 * (2 * lane + y / 8) % 32 + lane / 2 * Upper;
+});
+IQK_INLINE Bytes nibble_lanes(const uint8_t* p) {
+  return shr32(splat32(read<uint32_t>(p)), load(kNibbleShifts<4>));
 }
 IQK_INLINE Floats<8> trellis_scales(Small index) { return floats_i8<8>(lookup(small_load(kIq4k[0]), index)); }
 

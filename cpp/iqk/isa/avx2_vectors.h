@@ -164,6 +164,10 @@ IQK_INLINE Bytes equal(Bytes x, Bytes y) {
   return {_mm256_cmpeq_epi8(x.a, y.a), _mm256_cmpeq_epi8(x.b, y.b)};
 }
 IQK_INLINE Bytes abs8(Bytes x) { return {_mm256_abs_epi8(x.a), _mm256_abs_epi8(x.b)}; }
+IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
+  const Bytes minus = equal(bits & mask, mask);
+  return (x ^ minus) - minus;
+}
 IQK_INLINE Bytes splat16(int x) {
   const __m256i v = _mm256_set1_epi16(static_cast<int16_t>(x));
   return {v, v};
@@ -175,9 +179,17 @@ IQK_INLINE Bytes splat32(uint32_t x) {
 IQK_INLINE Bytes mul16(Bytes x, Bytes y) {
   return {_mm256_mullo_epi16(x.a, y.a), _mm256_mullo_epi16(x.b, y.b)};
 }
-template <int A, int B>
-IQK_INLINE Bytes shr32_odd(Bytes x) {
-  const __m256i count = _mm256_setr_epi32(A, B, A, B, A, B, A, B);
+template <int N>
+IQK_INLINE Bytes shl32(Bytes x) {
+  return {_mm256_slli_epi32(x.a, N), _mm256_slli_epi32(x.b, N)};
+}
+IQK_INLINE Bytes shr32(Bytes x, Bytes counts) {
+  return {_mm256_srlv_epi32(x.a, counts.a), _mm256_srlv_epi32(x.b, counts.b)};
+}
+template <int A, int B, int C, int D>
+IQK_INLINE Bytes shr32(Bytes x) {
+  if constexpr (A == B && B == C && C == D) return {_mm256_srli_epi32(x.a, A), _mm256_srli_epi32(x.b, A)};
+  const __m256i count = _mm256_setr_epi32(A, B, C, D, A, B, C, D);
   return {_mm256_srlv_epi32(x.a, count), _mm256_srlv_epi32(x.b, count)};
 }
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) {
@@ -227,6 +239,18 @@ struct Floats<16> {
 struct Ints {
   __m256i a, b;
 };
+IQK_INLINE Floats<16> floats_i32(Bytes dwords) {
+  return {_mm256_cvtepi32_ps(dwords.a), _mm256_cvtepi32_ps(dwords.b)};
+}
+IQK_INLINE Floats<16> look_up_floats(const int8_t* table, Bytes dwords) {
+  const __m256i entries = _mm256_broadcastsi128_si256(small_load(table).v);
+  const auto half = [&](__m256i x) IQK_LAMBDA {  // the entry comes into the highest byte
+    const __m256i index = _mm256_or_si256(_mm256_slli_epi32(x, 24), _mm256_set1_epi32(0x00808080));
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(
+        _mm256_shuffle_epi8(entries, _mm256_and_si256(index, _mm256_set1_epi32(0x0f808080))), 24));
+  };
+  return {half(dwords.a), half(dwords.b)};
+}
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm256_cvtepi32_ps(x.a), _mm256_cvtepi32_ps(x.b)}; }
 IQK_INLINE Floats<16> as_floats(Ints x) { return {_mm256_castsi256_ps(x.a), _mm256_castsi256_ps(x.b)}; }
 IQK_INLINE Floats<8> folded_to_float(Ints x) { return {_mm256_cvtepi32_ps(_mm256_add_epi32(x.a, x.b))}; }

@@ -20,6 +20,8 @@ constexpr bool kIntegerStarts = true;
 constexpr int kRowsAtOnce = 2;
 constexpr int kFusedColumns = 8;
 constexpr bool kMerges = true;
+constexpr bool kMultipliesParts = true;
+constexpr bool kWholeFloats = true;
 constexpr int kLookupStreams = 2;
 constexpr bool kPadColumn = true;
 constexpr int kPanelVectors = 2;
@@ -122,16 +124,27 @@ IQK_INLINE Bytes bytes_of(uint64_t a, uint64_t b, uint64_t c, uint64_t d, uint64
 }
 IQK_INLINE Bytes equal(Bytes x, Bytes y) { return {_mm512_movm_epi8(_mm512_cmpeq_epi8_mask(x.v, y.v))}; }
 IQK_INLINE Bytes abs8(Bytes x) { return {_mm512_abs_epi8(x.v)}; }
+IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
+  return {_mm512_mask_sub_epi8(x.v, _mm512_test_epi8_mask(bits.v, mask.v), _mm512_setzero_si512(), x.v)};
+}
 IQK_INLINE Bytes splat16(int x) { return {_mm512_set1_epi16(static_cast<int16_t>(x))}; }
 IQK_INLINE Bytes splat32(uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
 IQK_INLINE Bytes mul16(Bytes x, Bytes y) { return {_mm512_mullo_epi16(x.v, y.v)}; }
-template <int A, int B>
-IQK_INLINE Bytes shr32_odd(Bytes x) {
-  return {_mm512_srlv_epi32(x.v, _mm512_set1_epi64(A | static_cast<int64_t>(B) << 32))};
+template <int N>
+IQK_INLINE Bytes shl32(Bytes x) {
+  return {_mm512_slli_epi32(x.v, N)};
+}
+IQK_INLINE Bytes shr32(Bytes x, Bytes counts) { return {_mm512_srlv_epi32(x.v, counts.v)}; }
+template <int A, int B, int C, int D>
+IQK_INLINE Bytes shr32(Bytes x) {
+  if constexpr (A == B && B == C && C == D) return {_mm512_srli_epi32(x.v, A)};
+  return {_mm512_srlv_epi32(x.v, _mm512_setr4_epi32(A, B, C, D))};
 }
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) { return {_mm512_shuffle_i32x4(x.v, y.v, 0x88)}; }
 IQK_INLINE Bytes odd_lanes(Bytes x, Bytes y) { return {_mm512_shuffle_i32x4(x.v, y.v, 0xdd)}; }
-IQK_INLINE Bytes mul32(Bytes x, uint32_t factor) { return {_mm512_mullo_epi32(x.v, splat32(factor).v)}; }
+IQK_INLINE Bytes mul32(Bytes x, uint32_t factor) {
+  return {_mm512_mullo_epi32(x.v, held(splat32(factor)).v)};
+}
 IQK_INLINE Bytes add32(Bytes x, Bytes y) { return {_mm512_add_epi32(x.v, y.v)}; }
 IQK_INLINE Bytes add32(Bytes x, uint32_t term) { return add32(x, splat32(term)); }
 // The sums of d move up a byte before those of c come in, and so on.
@@ -263,6 +276,10 @@ struct Ints {
   __m512i v;
 };
 IQK_INLINE Floats<16> to_float(Ints x) { return {_mm512_cvtepi32_ps(x.v)}; }
+IQK_INLINE Floats<16> floats_i32(Bytes dwords) { return {_mm512_cvtepi32_ps(dwords.v)}; }
+IQK_INLINE Floats<16> look_up_floats(const int8_t* table, Bytes dwords) {
+  return {_mm512_permutexvar_ps(dwords.v, floats_i8<16>(small_load(table)).v)};
+}
 IQK_INLINE Floats<16> as_floats(Ints x) { return {_mm512_castsi512_ps(x.v)}; }
 IQK_INLINE Floats<8> folded_to_float(Ints x) {
   return {
@@ -271,14 +288,18 @@ IQK_INLINE Floats<8> folded_to_float(Ints x) {
 
 template <int Max>
 struct Acc {
-  __m512i sum;
-  IQK_MEMBER void start() { sum = _mm512_setzero_si512(); }
-  IQK_MEMBER void start(const uint8_t* first) { sum = load(first).v; }
+  __m512i sum, other;  // many products would wait for one another; nothing is left of `other` with few
+  IQK_MEMBER void start() { sum = other = _mm512_setzero_si512(); }
+  IQK_MEMBER void start(const uint8_t* first) {
+    start();
+    sum = load(first).v;
+  }
   template <int N>
   IQK_MEMBER void add(Bytes codes, Bytes activations) {
-    sum = _mm512_dpbusd_epi32(sum, codes.v, activations.v);
+    __m512i& to = N < 4 || N % 2 ? sum : other;
+    to = _mm512_dpbusd_epi32(to, codes.v, activations.v);
   }
-  IQK_MEMBER Ints finish() const { return {sum}; }
+  IQK_MEMBER Ints finish() const { return {_mm512_add_epi32(sum, other)}; }
 };
 
 template <int Max>

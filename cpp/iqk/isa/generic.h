@@ -25,6 +25,8 @@ constexpr bool kIntegerStarts = false;
 constexpr int kRowsAtOnce = 1;
 constexpr int kFusedColumns = 4;
 constexpr bool kMerges = false;  // moving codes and scales costs less than one more vector of sums
+constexpr bool kMultipliesParts = false;
+constexpr bool kWholeFloats = false;  // Floats<16> is one register
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
@@ -191,6 +193,10 @@ IQK_INLINE Bytes equal(Bytes x, Bytes y) {
 IQK_INLINE Bytes abs8(Bytes x) {
   return each_byte([&](int i) { return x.at[i] & 128 ? -x.at[i] : x.at[i]; });
 }
+// Minus the byte where any of its bits in `mask` is set in `bits`; one bit per byte of `mask`.
+IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
+  return each_byte([&](int i) { return bits.at[i] & mask.at[i] ? -x.at[i] : x.at[i]; });
+}
 IQK_INLINE Bytes splat16(int x) {
   return each_word([&](int) { return x; });
 }
@@ -201,10 +207,18 @@ IQK_INLINE Bytes splat32(uint32_t x) {
 IQK_INLINE Bytes mul16(Bytes x, Bytes y) {
   return each_word([&](int i) { return static_cast<uint32_t>(word(x, i)) * word(y, i); });
 }
-// Dwords shifted right: even ones by A, odd ones by B.
-template <int A, int B>
-IQK_INLINE Bytes shr32_odd(Bytes x) {
-  return each_dword([&](int i) { return dword(x, i) >> (i % 2 ? B : A); });
+template <int N>
+IQK_INLINE Bytes shl32(Bytes x) {
+  return each_dword([&](int i) { return dword(x, i) << N; });
+}
+IQK_INLINE Bytes shr32(Bytes x, Bytes counts) {
+  return each_dword([&](int i) { return dword(x, i) >> dword(counts, i); });
+}
+// The dwords of each lane shifted right.
+template <int A, int B, int C, int D>
+IQK_INLINE Bytes shr32(Bytes x) {
+  constexpr int kBits[] = {A, B, C, D};
+  return each_dword([&](int i) { return dword(x, i) >> kBits[i % 4]; });
 }
 // Lanes 0, 2 (or 1, 3) of x, then of y.
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) {
@@ -455,6 +469,13 @@ struct Ints {
 };
 IQK_INLINE Floats<16> to_float(Ints x) {
   return each_float<16>([&](int i) { return static_cast<float>(x.at[i]); });
+}
+IQK_INLINE Floats<16> floats_i32(Bytes dwords) {
+  return each_float<16>([&](int i) { return static_cast<float>(static_cast<int32_t>(dword(dwords, i))); });
+}
+// Entries of a table of 16, by the low four bits of each dword.
+IQK_INLINE Floats<16> look_up_floats(const int8_t* table, Bytes dwords) {
+  return each_float<16>([&](int i) { return static_cast<float>(table[dword(dwords, i) & 15]); });
 }
 // The bits, taken for floats.
 IQK_INLINE Floats<16> as_floats(Ints x) {

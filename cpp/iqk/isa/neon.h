@@ -19,6 +19,8 @@ constexpr bool kIntegerStarts = false;
 constexpr int kRowsAtOnce = 1;
 constexpr int kFusedColumns = 4;
 constexpr bool kMerges = false;
+constexpr bool kMultipliesParts = false;
+constexpr bool kWholeFloats = false;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;
@@ -222,6 +224,10 @@ IQK_INLINE Bytes equal(Bytes x, Bytes y) {
 }
 IQK_INLINE uint8x16_t abs8(uint8x16_t x) { return vreinterpretq_u8_s8(vabsq_s8(as_signed(x))); }
 IQK_INLINE Bytes abs8(Bytes x) { return {abs8(x.a), abs8(x.b), abs8(x.c), abs8(x.d)}; }
+IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
+  const Bytes minus = equal(bits & mask, mask);
+  return (x ^ minus) - minus;
+}
 IQK_INLINE Bytes splat16(int x) {
   const uint8x16_t v = as_bytes(vdupq_n_u16(static_cast<uint16_t>(x)));
   return {v, v, v, v};
@@ -238,10 +244,21 @@ template <int A, int B, int C, int D>
 IQK_INLINE uint8x16_t shift_right32(uint8x16_t x) {
   return as_bytes(vshlq_u32(as_dwords(x), int32x4_t{-A, -B, -C, -D}));
 }
-template <int A, int B>
-IQK_INLINE Bytes shr32_odd(Bytes x) {
-  return {shift_right32<A, B, A, B>(x.a), shift_right32<A, B, A, B>(x.b), shift_right32<A, B, A, B>(x.c),
-          shift_right32<A, B, A, B>(x.d)};
+template <int N>
+IQK_INLINE Bytes shl32(Bytes x) {
+  const auto shifted = [](uint8x16_t y) IQK_LAMBDA { return as_bytes(vshlq_n_u32(as_dwords(y), N)); };
+  return {shifted(x.a), shifted(x.b), shifted(x.c), shifted(x.d)};
+}
+IQK_INLINE Bytes shr32(Bytes x, Bytes counts) {
+  const auto shifted = [](uint8x16_t y, uint8x16_t n) IQK_LAMBDA {
+    return as_bytes(vshlq_u32(as_dwords(y), vnegq_s32(vreinterpretq_s32_u8(n))));
+  };
+  return {shifted(x.a, counts.a), shifted(x.b, counts.b), shifted(x.c, counts.c), shifted(x.d, counts.d)};
+}
+template <int A, int B, int C, int D>
+IQK_INLINE Bytes shr32(Bytes x) {
+  return {shift_right32<A, B, C, D>(x.a), shift_right32<A, B, C, D>(x.b), shift_right32<A, B, C, D>(x.c),
+          shift_right32<A, B, C, D>(x.d)};
 }
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) { return {x.a, x.c, y.a, y.c}; }
 IQK_INLINE Bytes odd_lanes(Bytes x, Bytes y) { return {x.b, x.d, y.b, y.d}; }
@@ -517,6 +534,19 @@ struct Ints {
 };
 IQK_INLINE Floats<16> to_float(Ints x) {
   return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
+}
+IQK_INLINE Floats<16> floats_i32(Bytes dwords) {
+  return to_float({vreinterpretq_s32_u8(dwords.a), vreinterpretq_s32_u8(dwords.b), vreinterpretq_s32_u8(dwords.c),
+                   vreinterpretq_s32_u8(dwords.d)});
+}
+IQK_INLINE Floats<16> look_up_floats(const int8_t* table, Bytes dwords) {
+  const int8x16_t entries = vld1q_s8(table);
+  const auto quarter = [&](uint8x16_t x) IQK_LAMBDA {  // the entry comes into the highest byte
+    const uint32x4_t index = vshlq_n_u32(vandq_u32(as_dwords(x), vdupq_n_u32(15)), 24);
+    return vshrq_n_s32(
+        vreinterpretq_s32_s8(vqtbl1q_s8(entries, as_bytes(vorrq_u32(index, vdupq_n_u32(0x00ffffff))))), 24);
+  };
+  return to_float({quarter(dwords.a), quarter(dwords.b), quarter(dwords.c), quarter(dwords.d)});
 }
 IQK_INLINE Floats<16> as_floats(Ints x) {
   return {vreinterpretq_f32_s32(x.a), vreinterpretq_f32_s32(x.b), vreinterpretq_f32_s32(x.c),

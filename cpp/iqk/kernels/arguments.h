@@ -53,7 +53,7 @@ struct RowSource {
   float panel_rest;              // of the bias, when the panel's is taken off
   float term_bias;               // of the bias, when what enters by first values is taken off
   bool runs_of_eight;    // neighbours in the order of the codes are neighbours in the row: else four of them
-  const uint8_t* order;  // see ActivationOrder::gemv
+  const uint8_t* order;  // see GemvOrder::dword
   const uint8_t* line;   // of the panel, for each dword of codes
   RowDecoder decode;
 
@@ -73,7 +73,7 @@ struct RowSource {
 struct GemvArgs {
   GroupWalk weights;
   int64_t groups;
-  const uint8_t* activations;  // [unit][column] packed for the format, see ActivationOrder
+  const uint8_t* activations;  // [unit][column] packed for the format, see GemvOrder
   float* out;                  // out[column * out_stride + row]
   ptrdiff_t out_stride;
 };
@@ -198,21 +198,28 @@ constexpr int64_t tile_sums(int64_t column_tiles) { return (column_tiles + 1) / 
 constexpr int kTileSteps = 8;     // of a unit
 constexpr int kStepBytes = 1024;  // of 16 rows or columns
 
-// How activations are packed for a format.
-struct ActivationOrder {
-  const uint8_t* gemv;        // which four neighbours each of 64 dwords has, counted in fours
-  const uint8_t* panel;       // the same for the lines of a panel
+// How activations are packed for products that decode in registers.
+struct GemvOrder {
+  const uint8_t* dword;  // which four neighbours each of 64 dwords has, counted in fours; or, if there are
+                         // four copies of each activation, which one each of 256 has
+  int copies;
   int scales;                 // 8 or 16 per unit
   bool terms;                 // scale * sum of each group is needed
   const uint8_t* lane_scale;  // the scale of each dword lane of the accumulators
   int lanes;                  // how many there are; 0 where the kernels do not need them
   bool starts;  // so many first values follow: -start_bias * the sum of each dword lane's activations
   int start_bias;
-  int panel_bias;    // code of the panel = value + bias
-  bool panel_terms;  // the panel needs scale * sum of each group
-  int gemv_scales() const { return 256 + 4 * lanes * (starts ? 2 : 1); }
-  int gemv_unit() const { return (gemv_scales() + 4 * scales * (terms ? 2 : 1) + 63) / 64 * 64; }
-  int panel_unit(int columns) const { return 4 * columns * (64 + scales * (panel_terms ? 3 : 2)); }
+  int codes_bytes() const { return 256 * copies; }
+  int scales_at() const { return codes_bytes() + 4 * lanes * (starts ? 2 : 1); }
+  int unit() const { return (scales_at() + 4 * scales * (terms ? 2 : 1) + 63) / 64 * 64; }
+};
+// The same for panels.
+struct PanelOrder {
+  const uint8_t* line;  // which four neighbours each line has, counted in fours
+  int scales;           // 8 or 16 per unit
+  int bias;             // code = value + bias
+  bool terms;           // scale * sum of each group is needed
+  int unit(int columns) const { return 4 * columns * (64 + scales * (terms ? 3 : 2)); }
 };
 
 // Integer sums of the panel begin at this much, less the bias times the sum of the activations: taken as they
@@ -232,8 +239,8 @@ struct PanelKernels {
 struct FormatKernels {
   int id;
   bool vectorized;  // the format has vector code of its own
-  ActivationOrder order;
-  ActivationOrder columns_order;  // of the GEMV of several columns
+  GemvOrder column_order, columns_order;  // of the GEMV of one column and of several
+  PanelOrder panel_order;
   int four_from, eight_from;      // so many columns, padded to four or eight, cost less than in parts
   void (*decode)(const DecodeArgs&);
   void (*plain)(const PlainArgs&);             // scalar tier
@@ -245,8 +252,8 @@ struct FormatKernels {
       const FloatArgs&);  // float formats of vector tiers; interleaved ones have the panel only
   void (*float_panel)(const FloatArgs&, const float* packed);
 
-  IQK_MEMBER const ActivationOrder& gemv_order(int64_t columns) const {
-    return columns == 1 ? order : columns_order;
+  IQK_MEMBER const GemvOrder& gemv_order(int64_t columns) const {
+    return columns == 1 ? column_order : columns_order;
   }
 };
 

@@ -9,20 +9,27 @@
 namespace IQK_NS {
 
 template <class F>
-constexpr ActivationOrder activation_order() {
+constexpr GemvOrder gemv_order() {
   using D = Derived<F>;
-  return {D::order.dword, D::lines.dword, F::kScales,    D::kTerms,     D::lane_scales.at,
-          D::kActLanes,   D::kStarts,     D::kStartBias, D::kPanelBias, D::kPanelTerms};
+  return {D::order.dword,      D::kCopies,   F::kScales, D::kTerms,
+          D::lane_scales.at, D::kActLanes, D::kStarts, D::kStartBias};
+}
+template <class F>
+constexpr PanelOrder panel_order() {
+  using D = Derived<F>;
+  return {D::lines.dword, F::kScales, D::kPanelBias, D::kPanelTerms};
 }
 template <class F>
 constexpr FormatKernels vector_entry(int id) {
   using V = Vectorized<F>;
+  using Column = ForColumn<V>;
   using Columns = typename ForColumns<V>::Type;
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.order = activation_order<V>();
-  k.columns_order = activation_order<Columns>();
+  k.column_order = gemv_order<Column>();
+  k.columns_order = gemv_order<Columns>();
+  k.panel_order = panel_order<V>();
   constexpr bool kDecodingDecides = V::kStreams == 1 && !V::kLines;
   k.four_from = kPadColumn || kDecodingDecides ? 3 : 4;
   k.eight_from = !kPadColumn ? 8 : kDecodingDecides ? 5 : 7;
@@ -33,7 +40,7 @@ constexpr FormatKernels vector_entry(int id) {
   k.gemv[0] = gemv<Columns, 8>;
   k.gemv[1] = gemv<Columns, 4>;
   k.gemv[2] = gemv<Columns, 2>;
-  k.gemv[3] = gemv<V, 1>;
+  k.gemv[3] = gemv<Column, 1>;
   k.unpack = unpack_panel<V>;
   k.rows = &row_source<V>;
   k.panel = &panel_table.at[code_class(kPanelCodes, V::kMax)][V::kScales == 16][Derived<V>::kPanelTerms];

@@ -23,6 +23,9 @@
 //                        rather than decoded for in parts
 //   kLines               codes of eight or sixteen rows side by side, see kernels/gemv_rows.h
 //   codes(state, put)    calls put(Constant<v>{}, Bytes) for each of the four vectors
+//   kPartMax, kPartsBias, parts(state, put)   codes that are sums of four parts from 0 to kPartMax less
+//                        kPartsBias: calls put(Constant<v>{}, a, b, c, d), a dword of which has the parts of
+//                        byte 0, 1, 2 or 3 of that dword of vector v
 //   scales(state)        Floats<kScales>, natural order
 #pragma once
 
@@ -35,6 +38,7 @@ namespace IQK_NS {
 struct VectorDefaults {
   static constexpr bool kVector = true;
   static constexpr int kMax = 0, kAccumulators = 1, kScales = 8, kIndexWords = 0, kStreams = 2;
+  static constexpr int kVectors = 4, kPartMax = 0;
   static constexpr float kOffset = 0, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false, kLines = false;
   static constexpr bool kIndexPairs = false, kLaneScales = false;
@@ -53,7 +57,7 @@ template <class F>
 struct Natural : F {
   static constexpr bool kVector = true;
   static constexpr int kMax = F::kLargest <= 63 ? 2 * F::kLargest : 0, kAccumulators = 4, kScales = 16,
-                       kIndexWords = 0, kStreams = 1;
+                       kIndexWords = 0, kStreams = 1, kVectors = 4, kPartMax = 0;
   static constexpr float kOffset = kMax / 2, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true, kLines = false,
                         kLaneScales = false;
@@ -155,10 +159,34 @@ struct ForColumns<F, true> {
   using Type = typename std::conditional<Merged<F>::possible(), Merged<F>, F>::type;
 };
 
+// Codes that are sums of four parts, multiplied part by part: for one column, as the products then do the
+// adding up. The activations are packed four times.
+template <class F>
+struct InParts : F {
+  static constexpr int kVectors = 16, kMax = F::kPartMax;
+  static constexpr float kOffset = F::kPartsBias;
+  static constexpr int accumulator(int v) { return F::accumulator(v / 4); }
+  static constexpr int order(int v, int x) { return F::order(v / 4, x / 4 * 4 + v % 4); }
+  template <class State, class Put>
+  IQK_INLINE void codes(const State& state, Put put) {
+    F::parts(state, [&](auto v, Bytes a, Bytes b, Bytes c, Bytes d) IQK_LAMBDA {
+      constexpr int kFirst = 4 * decltype(v)::value;
+      put(Constant<kFirst>{}, a);
+      put(Constant<kFirst + 1>{}, b);
+      put(Constant<kFirst + 2>{}, c);
+      put(Constant<kFirst + 3>{}, d);
+    });
+  }
+};
+// What one column is multiplied with.
+template <class F>
+using ForColumn = typename std::conditional<kMultipliesParts && F::kPartMax != 0, InParts<F>, F>::type;
+
 // What follows from a trait.
 template <class F>
 struct Derived {
-  static constexpr int kGroup = 256 / F::kScales;  // weights per scale
+  static constexpr int kGroup = 256 / F::kScales;       // weights per scale
+  static constexpr int kCopies = F::kVectors / 4;       // of the activations
   // Offset of the codes as the products see them.
   static constexpr float kBias = F::kOffset + (F::kMax == 0 ? kSignedBias : 0);
   // The whole part of the bias enters by the first values of integer sums: always in the panel, and in
@@ -188,18 +216,20 @@ struct Derived {
     return n;
   }
   // Where vector v lies in memory: the vectors of an accumulator together.
-  static constexpr int slot(int v) { return F::accumulator(v) * (4 / F::kAccumulators) + ordinal(v); }
+  static constexpr int slot(int v) {
+    return F::accumulator(v) * (F::kVectors / F::kAccumulators) + ordinal(v);
+  }
   static constexpr int vector_in(int slot_number) {
     int v = 0;
     while (slot(v) != slot_number) ++v;
     return v;
   }
   static constexpr bool consistent() {
-    for (int v = 0; v < 4; ++v)
+    for (int v = 0; v < F::kVectors; ++v)
       for (int lane = 0; lane < 16; ++lane) {
         if (scale_of(v, lane) != scale_of(first_vector(F::accumulator(v)), lane)) return false;
         for (int x = 1; x < 4; ++x)
-          if (F::order(v, 4 * lane + x) != F::order(v, 4 * lane) + x) return false;
+          if (F::order(v, 4 * lane + x) != F::order(v, 4 * lane) + (kCopies == 1 ? x : 0)) return false;
       }
     return true;
   }
@@ -240,12 +270,12 @@ struct Derived {
   // scales of the dword lanes of all accumulators, their first values where there are starts, the scales,
   // scale * sum of each group where there are terms; whole lines of the cache.
   struct Order {
-    uint8_t dword[64];
+    uint8_t dword[16 * F::kVectors];  // which four neighbours, counted in fours; which weight, of copies
   };
   static constexpr Order make_order() {
     Order o{};
-    for (int i = 0; i < 64; ++i)
-      o.dword[i] = static_cast<uint8_t>(F::order(vector_in(i / 16), 4 * (i % 16)) / 4);
+    for (int i = 0; i < 16 * F::kVectors; ++i)
+      o.dword[i] = static_cast<uint8_t>(F::order(vector_in(i / 16), 4 * (i % 16)) / (kCopies == 1 ? 4 : 1));
     return o;
   }
   static constexpr Order order = make_order();
@@ -261,7 +291,7 @@ struct Derived {
   }
   static constexpr LaneScales lane_scales = make_lane_scales();
   static constexpr int kActLanes = F::kLines ? 0 : 16 * F::kAccumulators;
-  static constexpr int kActLaneScales = 256, kActStarts = kActLaneScales + 4 * kActLanes;
+  static constexpr int kActLaneScales = 64 * F::kVectors, kActStarts = kActLaneScales + 4 * kActLanes;
   static constexpr int kActScales = kActStarts + (kStarts ? 4 * kActLanes : 0);
   static constexpr int kActSums = kActScales + 4 * F::kScales;
   static constexpr int kActUnit = (kActScales + 4 * F::kScales * (kTerms ? 2 : 1) + 63) / 64 * 64;
