@@ -18,11 +18,12 @@ struct Q4_1 : Q4_1_facts, SplitBlocks<20, 4> {
   }
 
   static constexpr int kMax = 15;
-  static constexpr bool kVectorMinima = true;
+  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     put_nibbles(nibbles(in), put);
   }
+  IQK_INLINE Floats<16> scales_and_minima(In in) { return strided_half_pairs<20>(in.block); }
   IQK_INLINE Floats<8> minima(In in) { return strided_halves<20>(in.block + 2); }
 };
 

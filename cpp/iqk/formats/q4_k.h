@@ -14,11 +14,12 @@ struct Q4_K : Q4_K_facts, FarOrder {
   }
 
   static constexpr int kMax = 15;
-  static constexpr bool kVectorMinima = true;
+  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     put_nibbles(merge_nibbles(in.block + 16), put);
   }
+  IQK_INLINE Floats<16> scales_and_minima(In in) { return six_bit_scales_less_minima(in.block); }
   IQK_INLINE Floats<8> scales(In in) {
     return floats_u8<8>(six_bit_scales_and_minima(in.block + 4)) * splat_half<8>(in.block);
   }

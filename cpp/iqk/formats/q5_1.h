@@ -20,7 +20,7 @@ struct Q5_1 : Q5_1_facts, SplitBlocks<24, 8> {
   }
 
   static constexpr int kMax = 31;
-  static constexpr bool kVectorMinima = true;
+  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const TwoVectors m = nibbles(in);
@@ -30,6 +30,7 @@ struct Q5_1 : Q5_1_facts, SplitBlocks<24, 8> {
     put(Constant<2>{}, (m.hi & splat(15)) | expand_bits(high.at[1], 16));
     put(Constant<3>{}, (shr16<4>(m.hi) & splat(15)) | expand_bits(high.at[3], 16));
   }
+  IQK_INLINE Floats<16> scales_and_minima(In in) { return strided_half_pairs<24>(in.block); }
   IQK_INLINE Floats<8> minima(In in) { return strided_halves<24>(in.block + 2); }
 };
 

@@ -15,7 +15,7 @@ struct Q5_K : Q5_K_facts, FarOrder {
   }
 
   static constexpr int kMax = 31;
-  static constexpr bool kVectorMinima = true;
+  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const TwoVectors m = merge_nibbles(in.block + 48), bits = merge_single_bits(in.block + 16);
@@ -24,6 +24,7 @@ struct Q5_K : Q5_K_facts, FarOrder {
     put(Constant<2>{}, five_bits_low(m.hi, bits.hi));
     put(Constant<3>{}, five_bits_high(m.hi, bits.hi));
   }
+  IQK_INLINE Floats<16> scales_and_minima(In in) { return six_bit_scales_less_minima(in.block); }
   IQK_INLINE Floats<8> scales(In in) {
     return floats_u8<8>(six_bit_scales_and_minima(in.block + 4)) * splat_half<8>(in.block);
   }

@@ -197,7 +197,22 @@ IQK_INLINE Floats<16> six_bit_scales16(const uint8_t* low, const uint8_t* high) 
   return floats_i8<16>((l | shl16<4>(shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(h))) -
                        small_splat(32));
 }
-// The 6-bit scales (bytes 0-7) and minima (bytes 8-15) of Q4_K and Q5_K.
+// The 6-bit scales and minima of Q4_K and Q5_K, eight each, in a block with its two factors: dwords of one byte
+// of A or M, or of one of C and one of A or M, whose upper bits are wanted.
+static constexpr BytePattern kSixBitFields = byte_pattern([](int lane, int y) {
+  const int i = y / 4, from = 4 + 4 * (lane / 2) + i;
+  return lane % 2 ? (y % 4 == 0 ? 12 + i : y % 4 == 1 ? from : 128) : (y % 4 == 0 ? from : 128);
+});
+static constexpr BytePattern kSixBitShifts =
+    byte_pattern([](int lane, int y) { return y % 4 == 0 && lane == 3 ? 4 : 0; });
+static constexpr BytePattern kSixBitMasks =
+    byte_pattern([](int lane, int y) { return y % 4 ? 0 : lane % 2 ? 15 : 63; });
+IQK_INLINE Floats<16> six_bit_scales_less_minima(const uint8_t* block) {
+  const Bytes fields = lookup(load_broadcast(block), load(kSixBitFields));
+  const Bytes low = shr32(fields, load(kSixBitShifts)) & load(kSixBitMasks);
+  return floats_i32(low | (shr32<10, 10, 10, 10>(fields) & splat32(0x30))) * splat_half_and_minus<2>(block);
+}
+// The scales (bytes 0-7) and minima (bytes 8-15) of the same.
 IQK_INLINE Small six_bit_scales_and_minima(const uint8_t* p) {
   const Small x = small_load(p);  // A, M, C: four bytes each
   const Small c =

@@ -239,6 +239,7 @@ struct Floats<16> {
 struct Ints {
   __m256i a, b;
 };
+IQK_INLINE Floats<8> upper(Floats<16> x) { return {x.b}; }
 IQK_INLINE Floats<16> floats_i32(Bytes dwords) {
   return {_mm256_cvtepi32_ps(dwords.a), _mm256_cvtepi32_ps(dwords.b)};
 }
@@ -268,6 +269,14 @@ IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
     return {x};
   else
     return {x, x};
+}
+template <int Apart>
+IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {
+  return {splat_half<8>(p).v, (splat_half<8>(p + Apart) * Floats<8>{_mm256_set1_ps(-1)}).v};
+}
+template <int Stride>
+IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
+  return {strided_halves<Stride>(p).v, strided_halves<Stride>(p + 2).v};
 }
 template <int N>
 IQK_INLINE Floats<N> fload(const float* p) {

@@ -226,6 +226,15 @@ IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
   else
     return {_mm512_broadcastss_ps(half_scalar(p))};
 }
+template <int Apart>
+IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {
+  static_assert(Apart % 2 == 0 && Apart < 16);
+  const __m256 x = _mm256_cvtph_ps(small_load(p).v),
+               y = _mm256_xor_ps(x, _mm256_setr_ps(0, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f));
+  constexpr int m = Apart / 2;
+  return {_mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, m, m, m, m, m, m, m, m), _mm512_castps256_ps512(y))};
+}
+IQK_INLINE Floats<8> upper(Floats<16> x) { return {_mm512_extractf32x8_ps(x.v, 1)}; }
 IQK_INLINE Floats<16> load_f32(const void* p) { return {_mm512_loadu_ps(p)}; }
 IQK_INLINE Floats<16> load_f16(const void* p) { return {_mm512_cvtph_ps(load256(p))}; }
 IQK_INLINE Floats<16> load_bf16(const void* p) {
@@ -399,6 +408,20 @@ IQK_INLINE __m256i strided_dwords(const uint8_t* p) {
   } else if constexpr (Stride == 8) {
     const __m256i from = _mm256_setr_epi32(0, 2, 4, 6, 8 + 1, 8 + 3, 8 + 5, 8 + 7);
     return _mm256_permutex2var_epi32(load256(p), from, load256(p + 28));
+  } else if constexpr (Stride == 20 || Stride == 24) {
+    // The first 64 bytes, as many from the first dword behind them on, and of the longer stride the last ones.
+    constexpr int in_first = 60 / Stride + 1;
+    const auto at = [](int b) IQK_LAMBDA {
+      return b < in_first       ? b * Stride / 4
+             : b < 2 * in_first ? 16 + (b - in_first) * Stride / 4
+                                : 15 - (7 - b) * Stride / 4;
+    };
+    const __m512i index = _mm512_castsi256_si512(
+        _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
+    const __m512i x = _mm512_permutex2var_epi32(load(p).v, index, load(p + in_first * Stride).v);
+    if constexpr (2 * in_first >= 8) return _mm512_castsi512_si256(x);
+    return _mm512_castsi512_si256(
+        _mm512_mask_permutexvar_epi32(x, 0xff << 2 * in_first, index, load(p + 7 * Stride - 60).v));
   } else {
     const auto at = [p](int i) {
       int32_t x;
@@ -407,6 +430,11 @@ IQK_INLINE __m256i strided_dwords(const uint8_t* p) {
     };
     return _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
   }
+}
+template <int Stride>
+IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
+  const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  return {_mm512_permutexvar_ps(from, _mm512_cvtph_ps(strided_dwords<Stride>(p)))};
 }
 static constexpr char kInt8Instruction[] = "vpdpbusd zmm";
 constexpr double kInt8PeakOperations = 12 * 128, kFloatPeakOperations = 12 * 32;

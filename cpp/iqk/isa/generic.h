@@ -431,6 +431,14 @@ IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
   std::memcpy(&h, p, 2);
   return fsplat<N>(fp16_to_fp32(h));
 }
+// The fp16 at p in the lower half, less the one at p + Apart in the upper one. 16 bytes may be read.
+template <int Apart>
+IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {
+  uint16_t h, minus;
+  std::memcpy(&h, p, 2);
+  std::memcpy(&minus, p + Apart, 2);
+  return each_float<16>([&](int i) { return i < 8 ? fp16_to_fp32(h) : -fp16_to_fp32(minus); });
+}
 // Eight fp16 at p, p + Stride, ..
 template <int Stride>
 IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
@@ -439,6 +447,15 @@ IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
     std::memcpy(&h, p + i * Stride, 2);
     return fp16_to_fp32(h);
   });
+}
+// The same, then the eight behind each.
+template <int Stride>
+IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
+  const Floats<8> first = strided_halves<Stride>(p), second = strided_halves<Stride>(p + 2);
+  return each_float<16>([&](int i) { return i < 8 ? first.at[i] : second.at[i - 8]; });
+}
+IQK_INLINE Floats<8> upper(Floats<16> x) {
+  return each_float<8>([&](int i) { return x.at[8 + i]; });
 }
 // Two to the (byte - 128), for the bytes at p, p + Stride, ..: the scale of MXFP4.
 template <int Stride>

@@ -477,6 +477,10 @@ template <int N>
 IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
   return fsplat<N>(static_cast<float>(read_at<__fp16>(p)));
 }
+template <int Apart>
+IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {
+  return join(splat_half<8>(p), splat_half<8>(p + Apart) * fsplat<8>(-1));
+}
 IQK_INLINE Floats<8> halves_to_float(uint8x16_t x) {
   const float16x8_t h = vreinterpretq_f16_u8(x);
   return {vcvt_f32_f16(vget_low_f16(h)), vcvt_high_f32_f16(h)};
@@ -493,6 +497,11 @@ IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
   if constexpr (Stride == 2) return halves_to_float(vld1q_u8(p));
   return halves_to_float(two_qwords(four_words<Stride>(p), four_words<Stride>(p + 4 * Stride)));
 }
+template <int Stride>
+IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
+  return join(strided_halves<Stride>(p), strided_halves<Stride>(p + 2));
+}
+IQK_INLINE Floats<8> upper(Floats<16> x) { return {x.c, x.d}; }
 IQK_INLINE float32x4_t powers(uint32x4_t e) {
   // The exponent field of 2^(e - 128) is e - 1; below 2 the value is subnormal: 2^-127, 2^-128.
   const uint32x4_t normal = vshlq_n_u32(e - vdupq_n_u32(1), 23);

@@ -11,17 +11,21 @@
 
 namespace IQK_NS {
 
-// Float sums of one row and C columns: by dword lane, and by scale group for the terms.
+// Float sums of one row and C columns: by dword lane, and by scale group for the terms; of scales and minima in
+// one register, those of the minima are in the upper half, and nothing of use in the other.
 template <class F, int C>
 struct RowSums {
   static constexpr int kTerms = Derived<F>::kTerms ? C : 0;
+  static constexpr int kTermLanes = F::kPairs ? 16 : F::kScales;
   Floats<16> lanes[C];
-  Floats<F::kScales> terms[kTerms + (kTerms == 0)];
+  Floats<kTermLanes> terms[kTerms + (kTerms == 0)];
 };
 template <class F, int C>
 IQK_INLINE void clear(RowSums<F, C>& sums) {
   unroll<C>([&](auto c) IQK_LAMBDA { sums.lanes[c] = fsplat<16>(0.0f); });
-  unroll<RowSums<F, C>::kTerms>([&](auto c) IQK_LAMBDA { sums.terms[c] = fsplat<F::kScales>(0.0f); });
+  unroll<RowSums<F, C>::kTerms>([&](auto c) IQK_LAMBDA {
+    sums.terms[c] = fsplat<RowSums<F, C>::kTermLanes>(0.0f);
+  });
 }
 // Row r of the group in `place`, to out[column * out_stride].
 template <class F, int C, class Row>
@@ -30,7 +34,10 @@ IQK_INLINE void put_sums(const RowSums<F, C>& sums, const GroupPlace<F>& place, 
   const float scale = F::row_scale(In{place.units, place.header, r, nullptr});
   unroll<C>([&](auto c) IQK_LAMBDA {
     float y = sum(sums.lanes[c]);
-    if constexpr (Derived<F>::kTerms) y += sum(sums.terms[c]);
+    if constexpr (F::kPairs)
+      y += sum(upper(sums.terms[c]));
+    else if constexpr (Derived<F>::kTerms)
+      y += sum(sums.terms[c]);
     out[c * out_stride] = F::kRowScale ? y * scale : y;
   });
 }
@@ -39,14 +46,14 @@ IQK_INLINE void put_sums(const RowSums<F, C>& sums, const GroupPlace<F>& place, 
 template <class F, int C, class State>
 IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& sums) {
   using D = Derived<F>;
-  constexpr int S = F::kScales, A = F::kAccumulators;
+  constexpr int S = F::kPairs ? 16 : F::kScales, A = F::kAccumulators;
   // Columns that are taken together: so many as have room for their integer sums.
   constexpr int kAtOnce = C * A <= 8 ? C : 8 / A;
   // A column's scales are packed both by dword and by group. With several columns the row's are spread over
   // the dwords once, where that is one vector; else the products are.
   constexpr bool kSpreadRow = F::kLaneScales || (kMerges && C > 1 && A == 1);
   static_assert(!F::kLaneScales || (A == 1 && !D::kTerms));
-  Floats<S> scales;
+  Floats<S> scales;  // and minima, of pairs
   Floats<16> row_scales;
   const auto numbers = [&](int c, int at)
                            IQK_LAMBDA { return reinterpret_cast<const float*>(act + c * D::kActUnit + at); };
@@ -71,6 +78,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
     unroll<kAtOnce>([&](auto c) IQK_LAMBDA {
       Floats<S> both;
       if constexpr (!kSpreadRow) both = scales * fload<S>(numbers(first + c, D::kActScales));
+      if constexpr (!kSpreadRow && F::kPairs) sums.terms[first + c] = sums.terms[first + c] + both;
       unroll<A>([&](auto a) IQK_LAMBDA {
         Floats<16> by_lane;
         if constexpr (kSpreadRow)
@@ -85,7 +93,10 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
     if constexpr (F::kLaneScales) {
       row_scales = F::lane_scales(state);
     } else {
-      scales = F::scales(state);
+      if constexpr (F::kPairs)
+        scales = F::scales_and_minima(state);
+      else
+        scales = F::scales(state);
       if constexpr (kSpreadRow) row_scales = spread<typename D::template LaneMap<0>>(scales);
     }
   };
@@ -108,7 +119,13 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
       scale(acc, kFirst);
     });
   }
-  if constexpr (D::kTerms) {
+  if constexpr (F::kPairs) {
+    static_assert(D::kActSums == D::kActScales + 4 * F::kScales);
+    if constexpr (kSpreadRow)
+      unroll<C>([&](auto c) IQK_LAMBDA {
+        sums.terms[c] = fma(scales, fload<S>(numbers(c, D::kActScales)), sums.terms[c]);
+      });
+  } else if constexpr (D::kTerms) {
     const Floats<S> terms = D::terms(state, scales);
     unroll<C>([&](auto c) IQK_LAMBDA {
       sums.terms[c] = fma(terms, fload<S>(numbers(c, D::kActSums)), sums.terms[c]);
