@@ -53,9 +53,9 @@ struct IQ1_M : IQ1_M_facts, GroupOrder16 {
     };
     const Small s = small_of(bytes(words & 0xffffffff), bytes(words >> 32));
     const uint64_t top = words & 0xf000f000f000f000;
-    const uint16_t d = static_cast<uint16_t>(top >> 12 | top >> 24 | top >> 36 | top >> 48);
-    uint8_t d_bytes[2];
-    std::memcpy(d_bytes, &d, 2);
+    const uint64_t d = top >> 12 | top >> 24 | top >> 36 | top >> 48;
+    uint8_t d_bytes[8];
+    std::memcpy(d_bytes, &d, 8);
     return floats_u8<16>((s + s) | small_splat(1)) * (splat_half<16>(d_bytes) * fsplat<16>(0.125f));
   }
 };

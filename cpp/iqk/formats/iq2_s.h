@@ -35,7 +35,7 @@ struct IQ2_S : IQ2_S_facts, GroupOrder16 {
     grid8_words(kIq2s, in.index, load_signs(in.block + 34), put);
   }
   IQK_INLINE Floats<16> scales(In in) {
-    return odd_nibbles<16, 3>(in.block + 74) * splat_leading_half<16>(in.block);
+    return odd_nibbles<16, 3>(in.block + 74) * splat_half<16>(in.block);
   }
 };
 

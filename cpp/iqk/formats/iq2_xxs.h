@@ -30,10 +30,10 @@ struct IQ2_XXS : IQ2_XXS_facts, GroupOrder {
   }
   static constexpr bool kLaneScales = kGridLaneScales;
   IQK_INLINE Floats<16> lane_scales(In in) {
-    return odd_upper_lanes<8, 3>(in.block + 6) * splat_leading_half<16>(in.block);
+    return odd_upper_lanes<8, 3>(in.block + 6) * splat_half<16>(in.block);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    return odd_upper_bits<8, 3>(in.block + 6) * splat_leading_half<8>(in.block);
+    return odd_upper_bits<8, 3>(in.block + 6) * splat_half<8>(in.block);
   }
 };
 

@@ -26,10 +26,10 @@ struct IQ3_S : IQ3_S_facts, GroupOrder {
   }
   static constexpr bool kLaneScales = kGridLaneScales;
   IQK_INLINE Floats<16> lane_scales(In in) {
-    return odd_nibble_lanes<0>(in.block + 106) * splat_leading_half<16>(in.block);
+    return odd_nibble_lanes<0>(in.block + 106) * splat_half<16>(in.block);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    return odd_nibbles<8, 0>(in.block + 106) * splat_leading_half<8>(in.block);
+    return odd_nibbles<8, 0>(in.block + 106) * splat_half<8>(in.block);
   }
 };
 

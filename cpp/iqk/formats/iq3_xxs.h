@@ -27,10 +27,10 @@ struct IQ3_XXS : IQ3_XXS_facts, GroupOrder {
   }
   static constexpr bool kLaneScales = kGridLaneScales;
   IQK_INLINE Floats<16> lane_scales(In in) {
-    return odd_upper_lanes<4, 2>(in.block + 66) * splat_leading_half<16>(in.block);
+    return odd_upper_lanes<4, 2>(in.block + 66) * splat_half<16>(in.block);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    return odd_upper_bits<4, 2>(in.block + 66) * splat_leading_half<8>(in.block);
+    return odd_upper_bits<4, 2>(in.block + 66) * splat_half<8>(in.block);
   }
 };
 

@@ -26,11 +26,11 @@ struct Q2_K : Q2_K_facts, PairOrder {
     unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(x)); });
   }
   IQK_INLINE Floats<16> scales(In in) {
-    return floats_u8<16>(small_load(in.block) & small_splat(15)) * splat_half<16>(in.block + 80);
+    return floats_u8<16>(small_load(in.block) & small_splat(15)) * splat_last_half<16>(in.block + 80);
   }
   IQK_INLINE Floats<16> minima(In in) {
     return floats_u8<16>(shr16<4>(small_load(in.block)) & small_splat(15)) *
-           (splat_half<16>(in.block + 82) * fsplat<16>(-1));
+           (splat_last_half<16>(in.block + 82) * fsplat<16>(-1));
   }
 };
 

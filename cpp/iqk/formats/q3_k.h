@@ -31,7 +31,7 @@ struct Q3_K : Q3_K_facts, PairOrder {
   IQK_INLINE Floats<16> scales(In in) {
     const Small low = small_load8(in.block + 96), nibbles = zip_lo64(low, shr16<4>(low)) & small_splat(15);
     const Small high = shr32<0, 2, 4, 6>(small_splat32(read<uint32_t>(in.block + 104))) & small_splat(3);
-    return floats_i8<16>((nibbles | shl16<4>(high)) - small_splat(32)) * splat_half<16>(in.block + 108);
+    return floats_i8<16>((nibbles | shl16<4>(high)) - small_splat(32)) * splat_last_half<16>(in.block + 108);
   }
 };
 

@@ -33,7 +33,7 @@ struct Q6_K : Q6_K_facts, FarOrder {
     put(Constant<3>{}, (shr16<4>(m.hi) & splat(15)) | (high.hi & splat(0x30)));
   }
   IQK_INLINE Floats<16> scales(In in) {
-    return floats_i8<16>(small_load(in.block + 192)) * splat_half<16>(in.block + 208);
+    return floats_i8<16>(small_load(in.block + 192)) * splat_last_half<16>(in.block + 208);
   }
 };
 

@@ -41,7 +41,7 @@ struct TQ1_0 : TQ1_0_facts, NaturalOrder {
     put(Constant<3>{}, ternary_digits(bytes_of(at(32), at(40), at(32), at(40), at(32), at(40), last, last),
                                       load(kTq1Powers<3>)));
   }
-  IQK_INLINE Floats<8> scales(In in) { return splat_half<8>(in.block + 52); }
+  IQK_INLINE Floats<8> scales(In in) { return splat_last_half<8>(in.block + 52); }
 
  private:
   IQK_INLINE void digits(const uint8_t* __restrict p, int bytes, int count, int8_t* __restrict codes) {

@@ -21,7 +21,7 @@ struct TQ2_0 : TQ2_0_facts, PairOrder {
     const Bytes x = load(in.block + 0);
     unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(x)); });
   }
-  IQK_INLINE Floats<8> scales(In in) { return splat_half<8>(in.block + 64); }
+  IQK_INLINE Floats<8> scales(In in) { return splat_last_half<8>(in.block + 64); }
 };
 
 }  // namespace IQK_NS

@@ -263,12 +263,20 @@ IQK_INLINE Floats<N> fsplat(float x) {
     return {_mm256_set1_ps(x), _mm256_set1_ps(x)};
 }
 template <int N>
-IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
-  const __m256 x = _mm256_broadcastss_ps(half_scalar(p));
+IQK_INLINE Floats<N> splats(__m256 x) {
   if constexpr (N == 8)
     return {x};
   else
     return {x, x};
+}
+template <int N>
+IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
+  return splats<N>(_mm256_broadcastss_ps(four_halves(p)));
+}
+template <int N>
+IQK_INLINE Floats<N> splat_last_half(const uint8_t* p) {
+  return splats<N>(
+      _mm256_permutevar8x32_ps(_mm256_castps128_ps256(four_halves(p - 6)), _mm256_set1_epi32(3)));
 }
 template <int Apart>
 IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {

@@ -222,13 +222,22 @@ IQK_INLINE Floats<N> floats_u8(Small x) {
 template <int N>
 IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
   if constexpr (N == 8)
-    return {_mm256_broadcastss_ps(half_scalar(p))};
+    return {_mm256_broadcastss_ps(four_halves(p))};
   else
-    return {_mm512_broadcastss_ps(half_scalar(p))};
+    return {_mm512_broadcastss_ps(four_halves(p))};
+}
+template <int N>
+IQK_INLINE Floats<N> splat_last_half(const uint8_t* p) {
+  const __m512 x = _mm512_permutexvar_ps(_mm512_set1_epi32(3), _mm512_castps128_ps512(four_halves(p - 6)));
+  if constexpr (N == 8)
+    return {_mm512_castps512_ps256(x)};
+  else
+    return {x};
 }
 template <int Apart>
 IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {
   static_assert(Apart % 2 == 0 && Apart < 16);
+  asm("" : "+r"(p));  // or GCC loads what is here only once, and converts from a register
   const __m256 x = _mm256_cvtph_ps(small_load(p).v),
                y = _mm256_xor_ps(x, _mm256_setr_ps(0, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f));
   constexpr int m = Apart / 2;

@@ -173,14 +173,6 @@ IQK_INLINE void grid8_bytes(const Grid& grid, const uint8_t*, const uint16_t* in
   grid8_words(grid, index, signs, put);
 }
 
-// By way of memory: neither the conversion nor the broadcast from there is a shuffle.
-template <int N>
-IQK_INLINE Floats<N> splat_leading_half(const uint8_t* p) {
-  float x;
-  _mm_store_ss(&x, _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p))));
-  asm("" : "+m"(x));
-  return fsplat<N>(x);
-}
 template <int Shift>
 IQK_INLINE __m512 odd_numbers(__m512i four_bits) {
   constexpr float f = 1.0f / (1 << Shift);

@@ -424,12 +424,16 @@ template <int N>
 IQK_INLINE Floats<N> floats_u8(Small x) {
   return each_float<N>([&](int i) { return static_cast<float>(x.at[i]); });
 }
-// The fp16 at p in all elements.
+// The fp16 at p in all elements. Six bytes behind it may be read, or, of the last one, in front of it.
 template <int N>
 IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
   uint16_t h;
   std::memcpy(&h, p, 2);
   return fsplat<N>(fp16_to_fp32(h));
+}
+template <int N>
+IQK_INLINE Floats<N> splat_last_half(const uint8_t* p) {
+  return splat_half<N>(p);
 }
 // The fp16 at p in the lower half, less the one at p + Apart in the upper one. 16 bytes may be read.
 template <int Apart>

@@ -91,11 +91,6 @@ IQK_INLINE Floats<8> odd_upper_bits(const uint8_t* p) {
   return floats_u8<8>((shr16<3>(small_of(x, 0)) & small_splat(30)) | small_splat(1)) *
          fsplat<8>(1.0f / (1 << Shift));
 }
-// A half in front of at least six more bytes.
-template <int N>
-IQK_INLINE Floats<N> splat_leading_half(const uint8_t* p) {
-  return splat_half<N>(p);
-}
 // Scales by lanes of two for each.
 struct Twice {
   struct Table {

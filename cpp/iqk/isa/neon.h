@@ -477,6 +477,10 @@ template <int N>
 IQK_INLINE Floats<N> splat_half(const uint8_t* p) {
   return fsplat<N>(static_cast<float>(read_at<__fp16>(p)));
 }
+template <int N>
+IQK_INLINE Floats<N> splat_last_half(const uint8_t* p) {
+  return splat_half<N>(p);
+}
 template <int Apart>
 IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {
   return join(splat_half<8>(p), splat_half<8>(p + Apart) * fsplat<8>(-1));

@@ -81,10 +81,9 @@ IQK_INLINE float sum(Floats<8> x) {
   return _mm_cvtss_f32(_mm_add_ss(s, _mm_movehdup_ps(s)));
 }
 
-IQK_INLINE __m128 half_scalar(const uint8_t* p) {
-  uint16_t x;
-  std::memcpy(&x, p, 2);
-  return _mm_cvtph_ps(_mm_cvtsi32_si128(x));
+// Converted from memory, which takes no shuffle.
+IQK_INLINE __m128 four_halves(const uint8_t* p) {
+  return _mm_cvtph_ps(_mm_loadl_epi64(reinterpret_cast<const __m128i*>(p)));
 }
 template <int Stride>
 IQK_INLINE __m128i strided_words(const uint8_t* p) {
