@@ -358,6 +358,7 @@ void test_floats_of(int round) {
   for (uint32_t bits :
        {0u, 0xffffu, 0x5a3cu, static_cast<uint32_t>(random_int(0, 0xffff)), 0xff00u, 0x8001u}) {
     SAME("add_where", add_where(fload<N>(x), bits, fload<N>(y)));
+    SAME("fma_where", fma_where(fload<N>(x), fload<N>(y), fload<N>(z), bits));
   }
   test_sum<N>(x);
   SAME("spread", spread<Twice>(fload<N>(x)));
@@ -377,6 +378,8 @@ void test_floats_of(int round) {
     int8_t table[16];
     std::memcpy(table, entries, sizeof table);
     SAME("floats_i32", floats_i32(load(dwords)));
+    SAME("lower", lower(fload<16>(x)));
+    SAME("upper", upper(fload<16>(x)));
     SAME("look_up_floats of 16", look_up_floats(table, load(dwords)));
   }
   const Input bytes(round, 16);
@@ -400,6 +403,12 @@ void test_strided(int round) {
   SAME("strided_powers", strided_powers<Stride>(bytes));
 }
 
+template <int Stride>
+void test_strided_pairs(int round) {
+  const Input pairs(round, 7 * Stride + 4);
+  SAME("strided_half_pairs", strided_half_pairs<Stride>(pairs));
+}
+
 void test_floats(int round) {
   test_floats_of<8>(round);
   test_floats_of<16>(round);
@@ -407,6 +416,10 @@ void test_floats(int round) {
   SAME("load_f32", load_f32(x));
   SAME("load_f16", load_f16(half));
   SAME("load_bf16", load_bf16(half));
+  SAME("splat_half_and_minus", splat_half_and_minus<2>(half));
+  SAME("splat_half_and_minus", splat_half_and_minus<8>(half));
+  test_strided_pairs<20>(round);
+  test_strided_pairs<24>(round);
   const Input eight(round, 8);
   SAME("strided_powers", strided_powers<1>(eight));
   test_strided<2>(round);
@@ -719,8 +732,6 @@ void test_codebooks(int round) {
   SAME("load_sign_words", flip_signs<3>(load(x), load_sign_words(words), 128));
   test_sign_fields<4>(round);
   test_sign_fields<8>(round);
-  test_sign_fields<16>(round);
-  test_sign_fields<17>(round);
 }
 
 }  // namespace

@@ -26,8 +26,7 @@ struct IQ1_KT : IQ1_KT_facts, TrellisCodes<IQ1_KT, TrellisOrder> {
     trellis8_parts(zip_lo8(load_lanes(in.block + 8, 8), high), put);
   }
   IQK_INLINE Floats<16> lane_scales(In in) {
-    return look_up_floats(kIq4k[0],
-                          shr32(load_dword_halves(in.block, in.block + 4), load(kNibbleShifts<0>)));
+    return look_up_floats(kIq4k[0], shr32(load_dword_halves(in.block, in.block + 4), load(kNibbleShifts<0>)));
   }
   IQK_INLINE Floats<8> scales(In in) { return trellis_scales(small_load8(in.block) & small_splat(15)); }
 };

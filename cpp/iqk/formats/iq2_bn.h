@@ -23,7 +23,7 @@ struct IQ2_BN : IQ2_BN_facts, PairOrder {
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const Bytes x = load(in.block + 0);
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(x)); });
+    put_bit_pairs(x, put);
   }
   IQK_INLINE Floats<8> scales(In) { return fsplat<8>(1); }
 };

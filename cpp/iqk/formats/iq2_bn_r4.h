@@ -24,7 +24,7 @@ struct IQ2_BN_R4 : Interleaved<IQ2_BN_R4, IQ2_BN, IQ2_BN_R4_facts>, TileTrait<IQ
   }
   template <class Put>
   IQK_INLINE void codes(const TileRow<Bytes>& row, Put put) {
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(row.codes)); });
+    put_bit_pairs(row.codes, put);
   }
   IQK_INLINE Floats<8> scales(const RowPlace&) { return fsplat<8>(1); }
 };

@@ -23,12 +23,10 @@ struct IQ2_K : IQ2_K_facts, PairOrder {
   static constexpr float kOffset = kIq2LevelOffset, kShift = 5;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Bytes x = load(in.block + 12), levels = load_broadcast(kIq2Levels);
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, bit_pair<decltype(v)::value>(x))); });
+    look_up_pairs(load(in.block + 12), kIq2Levels, put);
   }
   IQK_INLINE Floats<16> scales(In in) {
-    return floats_i8<16>(nibbles_in_turn(small_load8(in.block + 4)) - small_splat(8)) *
-           splat_half<16>(in.block);
+    return nibble_floats<16>(kNibbleLess<8>, in.block + 4) * splat_half<16>(in.block);
   }
   IQK_INLINE uint32_t shifts(In in) { return read<uint16_t>(in.block + 2); }
 };

@@ -21,8 +21,7 @@ struct IQ2_K_R4 : Interleaved<IQ2_K_R4, IQ2_K, IQ2_K_R4_facts>, TileTrait<IQ2_K,
   }
   template <class Put>
   IQK_INLINE void codes(const TileRow<Bytes>& row, Put put) {
-    const Bytes levels = load_broadcast(kIq2Levels);
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, bit_pair<decltype(v)::value>(row.codes))); });
+    look_up_pairs(row.codes, kIq2Levels, put);
   }
 };
 

@@ -25,12 +25,10 @@ struct IQ2_KS : IQ2_KS_facts, PairOrder {
   IQK_INLINE float row_scale(In in) { return half(in.header); }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Bytes x = load(in.block + 6), levels = load_broadcast(kIq2Levels);
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, bit_pair<decltype(v)::value>(x))); });
+    look_up_pairs(load(in.block + 6), kIq2Levels, put);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    const Small high = small_bits(in.block[1]) & small_splat(16);
-    return floats_i8<8>((nibbles_in_turn(small_load4(in.block + 2)) | high) - small_splat(16));
+    return add_where(nibble_floats<8>(kNibbleLess<16>, in.block + 2), in.block[1], fsplat<8>(16));
   }
   IQK_INLINE uint32_t shifts(In in) { return in.block[0]; }
 };

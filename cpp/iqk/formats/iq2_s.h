@@ -34,9 +34,7 @@ struct IQ2_S : IQ2_S_facts, GroupOrder16 {
   IQK_INLINE void codes(In in, Put put) {
     grid8_words(kIq2s, in.index, load_signs(in.block + 34), put);
   }
-  IQK_INLINE Floats<16> scales(In in) {
-    return odd_nibbles<16, 3>(in.block + 74) * splat_half<16>(in.block);
-  }
+  IQK_INLINE Floats<16> scales(In in) { return odd_nibbles<16, 3>(in.block + 74) * splat_half<16>(in.block); }
 };
 
 }  // namespace IQK_NS

@@ -27,9 +27,7 @@ struct IQ2_XS : IQ2_XS_facts, GroupOrder16 {
   IQK_INLINE void codes(In in, Put put) {
     grid8_words(kIq2xs, in.index, load_sign_words(in.block + 2), put);
   }
-  IQK_INLINE Floats<16> scales(In in) {
-    return odd_nibbles<16, 3>(in.block + 66) * splat_half<16>(in.block);
-  }
+  IQK_INLINE Floats<16> scales(In in) { return odd_nibbles<16, 3>(in.block + 66) * splat_half<16>(in.block); }
 };
 
 }  // namespace IQK_NS

@@ -32,9 +32,7 @@ struct IQ2_XXS : IQ2_XXS_facts, GroupOrder {
   IQK_INLINE Floats<16> lane_scales(In in) {
     return odd_upper_lanes<8, 3>(in.block + 6) * splat_half<16>(in.block);
   }
-  IQK_INLINE Floats<8> scales(In in) {
-    return odd_upper_bits<8, 3>(in.block + 6) * splat_half<8>(in.block);
-  }
+  IQK_INLINE Floats<8> scales(In in) { return odd_upper_bits<8, 3>(in.block + 6) * splat_half<8>(in.block); }
 };
 
 }  // namespace IQK_NS

@@ -24,17 +24,12 @@ struct IQ3_K : IQ3_K_facts, PairOrder {
   static constexpr float kOffset = kIq3LevelOffset, kShift = 4;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Bytes x = load(in.block + 14), plane = load_third_bits(in.block + 78),
-                levels = load_broadcast(kIq3Levels);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      constexpr int V = decltype(v)::value;
-      put(v, lookup(levels, bit_pair<V>(x) | third_bit<V>(plane)));
-    });
+    put_three_bits(load(in.block + 14), load_third_bits(in.block + 78), kIq3Levels, put);
   }
   IQK_INLINE Floats<16> scales(In in) {
-    const Small s = nibbles_in_turn(small_load8(in.block + 6)), odd = (s + s) | small_splat(1);
-    const Small sign = small_bits(read<uint16_t>(in.block + 4));  // 0 or -1
-    return floats_i8<16>((odd ^ sign) - sign) * splat_half<16>(in.block);
+    static constexpr NibbleTable kOdd = nibble_table([](int i) { return 2 * i + 1; });
+    const Floats<16> s = nibble_floats<16>(kOdd, in.block + 6);
+    return fma_where(s, fsplat<16>(-2), s, read<uint16_t>(in.block + 4)) * splat_half<16>(in.block);
   }
   IQK_INLINE uint32_t shifts(In in) { return read<uint16_t>(in.block + 2); }
 };

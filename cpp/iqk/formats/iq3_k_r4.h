@@ -25,7 +25,7 @@ struct IQ3_K_R4 : Interleaved<IQ3_K_R4, IQ3_K, IQ3_K_R4_facts>, TileTrait<IQ3_K,
   }
   template <class Put>
   IQK_INLINE void codes(const TileRow<CodesAndHigh<Bytes>>& row, Put put) {
-    const Bytes levels = load_broadcast(kIq3Levels);
+    const Bytes levels = load_broadcast(kIq3Levels[0]);
     unroll<4>([&](auto v) IQK_LAMBDA { put(v, lookup(levels, three_bits<decltype(v)::value>(row.codes))); });
   }
 

@@ -26,12 +26,7 @@ struct IQ3_KS : IQ3_KS_facts, PairOrder {
   IQK_INLINE float row_scale(In in) { return half(in.header); }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Bytes x = load(in.block + 6), plane = load_third_bits(in.block + 70),
-                levels = load_broadcast(kIq3Levels);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      constexpr int V = decltype(v)::value;
-      put(v, lookup(levels, bit_pair<V>(x) | third_bit<V>(plane)));
-    });
+    put_three_bits(load(in.block + 6), load_third_bits(in.block + 70), kIq3Levels, put);
   }
   IQK_INLINE Floats<8> scales(In in) {
     const Small x = small_load4(in.block + 2), nibbles = zip_lo32(x, shr16<4>(x)) & small_splat(15);

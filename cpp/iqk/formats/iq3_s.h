@@ -28,9 +28,7 @@ struct IQ3_S : IQ3_S_facts, GroupOrder {
   IQK_INLINE Floats<16> lane_scales(In in) {
     return odd_nibble_lanes<0>(in.block + 106) * splat_half<16>(in.block);
   }
-  IQK_INLINE Floats<8> scales(In in) {
-    return odd_nibbles<8, 0>(in.block + 106) * splat_half<8>(in.block);
-  }
+  IQK_INLINE Floats<8> scales(In in) { return odd_nibbles<8, 0>(in.block + 106) * splat_half<8>(in.block); }
 };
 
 }  // namespace IQK_NS

@@ -29,9 +29,7 @@ struct IQ3_XXS : IQ3_XXS_facts, GroupOrder {
   IQK_INLINE Floats<16> lane_scales(In in) {
     return odd_upper_lanes<4, 2>(in.block + 66) * splat_half<16>(in.block);
   }
-  IQK_INLINE Floats<8> scales(In in) {
-    return odd_upper_bits<4, 2>(in.block + 66) * splat_half<8>(in.block);
-  }
+  IQK_INLINE Floats<8> scales(In in) { return odd_upper_bits<4, 2>(in.block + 66) * splat_half<8>(in.block); }
 };
 
 }  // namespace IQK_NS

@@ -27,9 +27,7 @@ struct IQ4_K : IQ4_K_facts, NearOrder {
   IQK_INLINE void codes(In in, Put put) {
     put_nibbles(merge_nibbles(in.block + 16), signed_codes(load_broadcast(kIq4k[0])), put);
   }
-  IQK_INLINE Floats<16> scales(In in) {
-    return six_bit_scales16(in.block + 8, in.block + 4) * splat_half<16>(in.block);
-  }
+  IQK_INLINE Floats<16> scales(In in) { return six_bit_scales16(in.block) * splat_half<16>(in.block); }
   IQK_INLINE uint32_t shifts(In in) { return read<uint16_t>(in.block + 2); }
 };
 

@@ -31,9 +31,7 @@ struct IQ5_K : IQ5_K_facts, FarOrder {
     put(Constant<2>{}, signed_codes(lookup(levels, five_bits_low(m.hi, bits.hi))));
     put(Constant<3>{}, signed_codes(lookup(levels, five_bits_high(m.hi, bits.hi))));
   }
-  IQK_INLINE Floats<16> scales(In in) {
-    return six_bit_scales16(in.block + 8, in.block + 4) * splat_half<16>(in.block);
-  }
+  IQK_INLINE Floats<16> scales(In in) { return six_bit_scales16(in.block) * splat_half<16>(in.block); }
   IQK_INLINE uint32_t shifts(In in) { return read<uint16_t>(in.block + 2); }
 };
 

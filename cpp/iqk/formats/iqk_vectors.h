@@ -8,9 +8,13 @@ namespace IQK_NS {
 // kIq2nl and kIq3nl, unshifted, with offsets that make them unsigned: two of their products, times 127, fit
 // 16 bits.
 constexpr int kIq2LevelOffset = 32, kIq3LevelOffset = 64, kIq2klOffset = 64;
-static constexpr uint8_t kIq2Levels[16] = {1, 19, 33, 49};
-static constexpr uint8_t kIq3Levels[16] = {1, 24, 41, 54, 65, 77, 92, 111};
-
+// As tables by four bits: of two codes of IQ2, the lower or the upper; of IQ3, bits 0 and 1 with either 2
+// or 3.
+static constexpr uint8_t kIq2Levels[2][16] = {{1, 19, 33, 49, 1, 19, 33, 49, 1, 19, 33, 49, 1, 19, 33, 49},
+                                              {1, 1, 1, 1, 19, 19, 19, 19, 33, 33, 33, 33, 49, 49, 49, 49}};
+static constexpr uint8_t kIq3Levels[2][16] = {
+    {1, 24, 41, 54, 65, 77, 92, 111, 1, 24, 41, 54, 65, 77, 92, 111},
+    {1, 24, 41, 54, 1, 24, 41, 54, 65, 77, 92, 111, 65, 77, 92, 111}};
 // The members of the pairs of IQ2_KL.
 static constexpr uint8_t kIq2klEven[32] = {1,  1,  24, 24, 24, 24, 41, 41, 41, 41, 41, 54, 54, 54, 54,  65,
                                            65, 65, 65, 65, 77, 77, 77, 77, 77, 92, 92, 92, 92, 92, 111, 111};

@@ -22,16 +22,22 @@ struct Q2_K : Q2_K_facts, PairOrder {
   static constexpr bool kVectorMinima = true;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Bytes x = load(in.block + 16);
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(x)); });
+    put_bit_pairs(load(in.block + 16), put);
   }
   IQK_INLINE Floats<16> scales(In in) {
+    if constexpr (kWholeFloats)
+      return floats_i32(numbers(in) & splat32(15)) * splat_last_half<16>(in.block + 80);
     return floats_u8<16>(small_load(in.block) & small_splat(15)) * splat_last_half<16>(in.block + 80);
   }
   IQK_INLINE Floats<16> minima(In in) {
-    return floats_u8<16>(shr16<4>(small_load(in.block)) & small_splat(15)) *
-           (splat_last_half<16>(in.block + 82) * fsplat<16>(-1));
+    const Floats<16> minus = splat_last_half<16>(in.block + 82) * fsplat<16>(-1);
+    if constexpr (kWholeFloats) return floats_i32(shr32<4, 4, 4, 4>(numbers(in))) * minus;
+    return floats_u8<16>(shr16<4>(small_load(in.block)) & small_splat(15)) * minus;
   }
+
+ private:
+  // A dword for each group: scale, and minimum above it.
+  IQK_INLINE Bytes numbers(In in) { return lookup(load_broadcast(in.block), load(kByteOfDword)); }
 };
 
 }  // namespace IQK_NS

@@ -21,7 +21,7 @@ struct Q2_K_R4 : Interleaved<Q2_K_R4, Q2_K, Q2_K_R4_facts>, TileTrait<Q2_K, Pair
   }
   template <class Put>
   IQK_INLINE void codes(const TileRow<Bytes>& row, Put put) {
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(row.codes)); });
+    put_bit_pairs(row.codes, put);
   }
 
   IQK_INLINE Floats<16> scales(const RowPlace& row) {

@@ -23,10 +23,9 @@ struct Q3_K : Q3_K_facts, PairOrder {
   static constexpr float kOffset = 4;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const Bytes x = load(in.block + 32), plane = load_third_bits(in.block);
-    unroll<4>([&](auto v) IQK_LAMBDA {
-      put(v, bit_pair<decltype(v)::value>(x) | third_bit<decltype(v)::value>(plane));
-    });
+    static constexpr uint8_t kCodes[2][16] = {{0, 1, 2, 3, 4, 5, 6, 7, 0, 1, 2, 3, 4, 5, 6, 7},
+                                              {0, 1, 2, 3, 0, 1, 2, 3, 4, 5, 6, 7, 4, 5, 6, 7}};
+    put_three_bits(load(in.block + 32), load_third_bits(in.block), kCodes, put);
   }
   IQK_INLINE Floats<16> scales(In in) {
     const Small low = small_load8(in.block + 96), nibbles = zip_lo64(low, shr16<4>(low)) & small_splat(15);

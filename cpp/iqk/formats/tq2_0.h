@@ -19,7 +19,7 @@ struct TQ2_0 : TQ2_0_facts, PairOrder {
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const Bytes x = load(in.block + 0);
-    unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(x)); });
+    put_bit_pairs(x, put);
   }
   IQK_INLINE Floats<8> scales(In in) { return splat_last_half<8>(in.block + 64); }
 };

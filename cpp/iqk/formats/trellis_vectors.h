@@ -28,9 +28,8 @@ struct TrellisCodes : Order {
   IQK_INLINE float row_scale(In in) { return read<float>(in.header); }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    F::parts(in, [&](auto v, Bytes a, Bytes b, Bytes c, Bytes d) IQK_LAMBDA {
-      put(v, byte_sums(a, b, c, d) + splat(kSignedBias - 126));
-    });
+    F::parts(in, [&](auto v, Bytes a, Bytes b, Bytes c, Bytes d)
+                     IQK_LAMBDA { put(v, byte_sums(a, b, c, d) + splat(kSignedBias - 126)); });
   }
 };
 
@@ -73,12 +72,11 @@ IQK_INLINE Small nibbles_apart(const uint8_t* p) {
   const Small x = small_load4(p);
   return zip_lo32(x, shr16<4>(x)) & small_splat(15);
 }
-// By lanes, two for each 32 weights: the same nibbles, those of blocks 4 .. 7 in the upper half, at the bottom
-// of dwords.
+// By lanes, two for each 32 weights: the same nibbles, those of blocks 4 .. 7 in the upper half, at the
+// bottom of dwords.
 template <int Upper>
-static constexpr BytePattern kNibbleShifts = byte_pattern([](int lane, int y) {
-  return y % 4 ? 0 : 8 * (2 * lane + y / 8) % 32 + lane / 2 * Upper;
-});
+static constexpr BytePattern kNibbleShifts =
+    byte_pattern([](int lane, int y) { return y % 4 ? 0 : 8 * (2 * lane + y / 8) % 32 + lane / 2 * Upper; });
 IQK_INLINE Bytes nibble_lanes(const uint8_t* p) {
   return shr32(splat32(read<uint32_t>(p)), load(kNibbleShifts<4>));
 }

@@ -127,16 +127,32 @@ template <int V>
 IQK_INLINE Bytes bit_pair(Bytes x) {
   return (V ? shr16<2 * V>(x) : x) & splat(3);
 }
-// With a third bit: bits of vector V of `plane` (load_halves of the same 32 bytes, upper half shifted by 4).
-template <int V>
-IQK_INLINE Bytes third_bit(Bytes plane) {
-  const Bytes bit = plane & splat(1 << V);
-  if constexpr (V < 2)
-    return shl16<2 - V>(bit);
-  else if constexpr (V == 2)
-    return bit;
+// The four vectors. Two codes of a nibble are looked up where shuffles cost less than shifts.
+static constexpr uint8_t kPairCodes[2][16] = {{0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3, 0, 1, 2, 3},
+                                              {0, 0, 0, 0, 1, 1, 1, 1, 2, 2, 2, 2, 3, 3, 3, 3}};
+template <class Put>
+IQK_INLINE void look_up_pairs(Bytes x, const uint8_t (&levels)[2][16], Put put) {
+  const Bytes lower = load_broadcast(levels[0]), upper = load_broadcast(levels[1]);
+  put(Constant<0>{}, lookup_low(lower, x));
+  put(Constant<1>{}, lookup_low(upper, x));
+  put(Constant<2>{}, lookup_high(lower, x));
+  put(Constant<3>{}, lookup_high(upper, x));
+}
+template <class Put>
+IQK_INLINE void put_bit_pairs(Bytes x, Put put) {
+  if constexpr (kLooksUpPairs)
+    look_up_pairs(x, kPairCodes, put);
   else
-    return shr16<1>(bit);
+    unroll<4>([&](auto v) IQK_LAMBDA { put(v, bit_pair<decltype(v)::value>(x)); });
+}
+// With third bits, those of the vectors in bits 0 .. 3 of `plane`: levels by bits 0 and 1 with 2, or with 3.
+template <class Put>
+IQK_INLINE void put_three_bits(Bytes x, Bytes plane, const uint8_t (&levels)[2][16], Put put) {
+  const Bytes first = shl16<2>(plane) & splat(12), last = plane & splat(12);
+  unroll<4>([&](auto v) IQK_LAMBDA {
+    constexpr int V = decltype(v)::value;
+    put(v, lookup(load_broadcast(levels[V % 2]), bit_pair<V>(x) | (V < 2 ? first : last)));
+  });
 }
 IQK_INLINE Bytes load_third_bits(const uint8_t* p) { return shr16_halves<0, 4>(load_halves(p, p)); }
 
@@ -184,33 +200,86 @@ IQK_INLINE void each_nibble_line(const uint8_t* p, F put) {
 
 // ---- Scales ----------------------------------------------------------------------------------------------
 
+// The bytes of a lane that all have, as dwords.
+static constexpr BytePattern kByteOfDword =
+    byte_pattern([](int lane, int y) { return y % 4 ? 128 : 4 * lane + y / 4; });
 // Nibbles of 8 bytes in the order low, high, low, ..
 IQK_INLINE Small nibbles_in_turn(Small x) { return zip_lo8(x, shr16<4>(x)) & small_splat(15); }
 // The lowest bits of eight bytes as the low eight bits of the result; `at`: which bit.
 IQK_INLINE uint32_t bit_of_bytes(uint64_t x, int at) {
   return static_cast<uint32_t>((x >> at & 0x0101010101010101) * 0x0102040810204080 >> 56);
 }
-// 16 scales of the IQK types: 4 low bits at `low` (8 bytes), 2 high bits at `high` (4 bytes), minus 32.
-IQK_INLINE Floats<16> six_bit_scales16(const uint8_t* low, const uint8_t* high) {
-  const Small h = shr32<0, 2, 4, 6>(small_splat32(read<uint32_t>(high))) & small_splat(3);
-  const Small l = nibbles_in_turn(small_load8(low));
+// Entries of a table for N nibbles, the lower one of a byte first.
+struct NibbleTable {
+  alignas(16) int8_t at[16];
+};
+template <class F>
+static constexpr NibbleTable nibble_table(F f) {
+  NibbleTable t{};
+  for (int i = 0; i < 16; ++i) t.at[i] = static_cast<int8_t>(f(i));
+  return t;
+}
+template <int Less>
+static constexpr NibbleTable kNibbleLess = nibble_table([](int i) { return i - Less; });
+static constexpr BytePattern kNibbleOfDword =
+    byte_pattern([](int lane, int y) { return y % 4 ? 0 : 16 * (lane % 2) + y; });
+template <int N>
+IQK_INLINE Floats<N> nibble_floats(const NibbleTable& table, const uint8_t* p) {
+  if constexpr (!kWholeFloats)
+    return floats_i8<N>(
+        lookup(small_load(table.at), nibbles_in_turn(N == 8 ? small_load4(p) : small_load8(p))));
+  else if constexpr (N == 8)
+    return lower(look_up_floats(table.at, shr32(splat32(read<uint32_t>(p)), load(kNibbleOfDword))));
+  else
+    return look_up_floats(table.at, shr32(load_dword_halves(p, p + 4), load(kNibbleOfDword)));
+}
+
+// 16 numbers of six bits as dwords, out of 16 bytes: of each the bytes that have its low four and its high
+// two bits, how far the first are above bit 0 and the last above bit 4.
+struct SixBits {
+  BytePattern bytes, low, high;
+};
+template <class F>
+static constexpr SixBits six_bits(F f) {
+  SixBits t{};
+  for (int i = 0; i < 16; ++i) {
+    const int at[4] = {f(i, 0), f(i, 1), f(i, 2), f(i, 3)};
+    for (int y = 0; y < 4; ++y) t.bytes.at[4 * i + y] = static_cast<uint8_t>(y < 2 ? at[y] : 128);
+    t.low.at[4 * i] = static_cast<uint8_t>(at[2]);
+    t.high.at[4 * i] = static_cast<uint8_t>(8 + at[3] - 4);
+  }
+  return t;
+}
+IQK_INLINE Bytes six_bit_dwords(const uint8_t* p, const SixBits& at) {
+  const Bytes x = lookup(load_broadcast(p), load(at.bytes));
+  return (shr32(x, load(at.low)) & splat32(15)) | (shr32(x, load(at.high)) & splat32(0x30));
+}
+IQK_INLINE Floats<16> six_bit_floats(const uint8_t* p, const SixBits& at) {
+  return floats_i32(add32(six_bit_dwords(p, at), 0u - 32));
+}
+// The scales of the IQK types in their blocks: two high bits each from byte 4 on, then low nibbles; minus 32.
+static constexpr SixBits kIqkScales = six_bits([](int i, int what) {
+  return what == 0 ? 8 + i / 2 : what == 1 ? 4 + i / 4 : what == 2 ? i % 2 * 4 : i % 4 * 2;
+});
+IQK_INLINE Floats<16> six_bit_scales16(const uint8_t* block) {
+  if constexpr (kWholeFloats) return six_bit_floats(block, kIqkScales);
+  const Small h = shr32<0, 2, 4, 6>(small_splat32(read<uint32_t>(block + 4))) & small_splat(3);
+  const Small l = nibbles_in_turn(small_load8(block + 8));
   return floats_i8<16>((l | shl16<4>(shuffle<0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15>(h))) -
                        small_splat(32));
 }
-// The 6-bit scales and minima of Q4_K and Q5_K, eight each, in a block with its two factors: dwords of one byte
-// of A or M, or of one of C and one of A or M, whose upper bits are wanted.
-static constexpr BytePattern kSixBitFields = byte_pattern([](int lane, int y) {
-  const int i = y / 4, from = 4 + 4 * (lane / 2) + i;
-  return lane % 2 ? (y % 4 == 0 ? 12 + i : y % 4 == 1 ? from : 128) : (y % 4 == 0 ? from : 128);
+// The scales and minima of Q4_K and Q5_K, eight each, behind their factors: the first four of each in A and
+// M, the others in C and the upper bits of A and M.
+static constexpr SixBits kSixBitPairs = six_bits([](int i, int what) {
+  const bool minimum = i / 8, first = i % 8 < 4;
+  const int whole = 4 + 4 * minimum + i % 4;
+  return what == 0   ? (first ? whole : 12 + i % 4)
+         : what == 1 ? whole
+         : what == 2 ? 4 * (minimum && !first)
+                     : (first ? 4 : 6);
 });
-static constexpr BytePattern kSixBitShifts =
-    byte_pattern([](int lane, int y) { return y % 4 == 0 && lane == 3 ? 4 : 0; });
-static constexpr BytePattern kSixBitMasks =
-    byte_pattern([](int lane, int y) { return y % 4 ? 0 : lane % 2 ? 15 : 63; });
 IQK_INLINE Floats<16> six_bit_scales_less_minima(const uint8_t* block) {
-  const Bytes fields = lookup(load_broadcast(block), load(kSixBitFields));
-  const Bytes low = shr32(fields, load(kSixBitShifts)) & load(kSixBitMasks);
-  return floats_i32(low | (shr32<10, 10, 10, 10>(fields) & splat32(0x30))) * splat_half_and_minus<2>(block);
+  return floats_i32(six_bit_dwords(block, kSixBitPairs)) * splat_half_and_minus<2>(block);
 }
 // The scales (bytes 0-7) and minima (bytes 8-15) of the same.
 IQK_INLINE Small six_bit_scales_and_minima(const uint8_t* p) {

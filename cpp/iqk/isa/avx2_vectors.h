@@ -239,6 +239,7 @@ struct Floats<16> {
 struct Ints {
   __m256i a, b;
 };
+IQK_INLINE Floats<8> lower(Floats<16> x) { return {x.a}; }
 IQK_INLINE Floats<8> upper(Floats<16> x) { return {x.b}; }
 IQK_INLINE Floats<16> floats_i32(Bytes dwords) {
   return {_mm256_cvtepi32_ps(dwords.a), _mm256_cvtepi32_ps(dwords.b)};
@@ -317,6 +318,12 @@ IQK_INLINE Floats<8> add_where(Floats<8> x, uint32_t bits, Floats<8> y) {
 }
 IQK_INLINE Floats<16> add_where(Floats<16> x, uint32_t bits, Floats<16> y) {
   return {_mm256_add_ps(x.a, where256(bits, y.a)), _mm256_add_ps(x.b, where256(bits >> 8, y.b))};
+}
+IQK_INLINE Floats<8> fma_where(Floats<8> x, Floats<8> y, Floats<8> z, uint32_t bits) {
+  return fma(Floats<8>{where256(bits, x.v)}, y, z);
+}
+IQK_INLINE Floats<16> fma_where(Floats<16> x, Floats<16> y, Floats<16> z, uint32_t bits) {
+  return fma(Floats<16>{where256(bits, x.a), where256(bits >> 8, x.b)}, y, z);
 }
 IQK_INLINE float sum(Floats<16> x) { return sum(Floats<8>{_mm256_add_ps(x.a, x.b)}); }
 
@@ -453,19 +460,23 @@ IQK_INLINE __m256i with_parity(__m256i field) {
 IQK_INLINE Signs both_lanes(__m256i x) {
   return {_mm256_permute2x128_si256(x, x, 0x00), _mm256_permute2x128_si256(x, x, 0x11)};
 }
+// Eight dwords Stride apart; none of the bytes behind the last one is read.
+template <int Stride>
+IQK_INLINE __m256i strided_dwords(const uint8_t* p) {
+  static_assert(Stride == 4 || Stride == 8);
+  if constexpr (Stride == 4) return load256(p);
+  const __m256 first = _mm256_castsi256_ps(load256(p)), last = _mm256_castsi256_ps(load256(p + 28));
+  // 0, 1, 4, 5, then 2, 3, 6, 7.
+  const __m256 x = _mm256_shuffle_ps(first, last, _MM_SHUFFLE(3, 1, 2, 0));
+  return _mm256_permute4x64_epi64(_mm256_castps_si256(x), 0xd8);
+}
+template <int Stride>
+IQK_INLINE Floats<8> top_nibbles(const uint8_t* p) {
+  return {_mm256_cvtepi32_ps(_mm256_srli_epi32(strided_dwords<Stride>(p), 28))};
+}
 template <int Stride>
 IQK_INLINE Signs load_sign_fields(const uint8_t* p) {
-  __m256i x;
-  if constexpr (Stride == 4) {
-    x = load256(p);
-  } else {
-    const auto at = [p](int i) {
-      int32_t d;
-      std::memcpy(&d, p + i * Stride, 4);
-      return d;
-    };
-    x = _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
-  }
+  const __m256i x = strided_dwords<Stride>(p);
   const auto mask = [](int m) { return _mm256_set1_epi32(m); };
   const __m256i f0 = _mm256_and_si256(x, mask(0x7f)),
                 f1 = _mm256_and_si256(_mm256_slli_epi32(x, 1), mask(0x7f00)),

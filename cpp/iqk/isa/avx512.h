@@ -22,6 +22,7 @@ constexpr int kFusedColumns = 8;
 constexpr bool kMerges = true;
 constexpr bool kMultipliesParts = true;
 constexpr bool kWholeFloats = true;
+constexpr bool kLooksUpPairs = true;
 constexpr int kLookupStreams = 2;
 constexpr bool kPadColumn = true;
 constexpr int kPanelVectors = 2;
@@ -193,6 +194,12 @@ IQK_INLINE Floats<8> add_where(Floats<8> x, uint32_t bits, Floats<8> y) {
 IQK_INLINE Floats<16> add_where(Floats<16> x, uint32_t bits, Floats<16> y) {
   return {_mm512_mask_add_ps(x.v, static_cast<__mmask16>(bits), x.v, y.v)};
 }
+IQK_INLINE Floats<8> fma_where(Floats<8> x, Floats<8> y, Floats<8> z, uint32_t bits) {
+  return {_mm256_mask3_fmadd_ps(x.v, y.v, z.v, static_cast<__mmask8>(bits))};
+}
+IQK_INLINE Floats<16> fma_where(Floats<16> x, Floats<16> y, Floats<16> z, uint32_t bits) {
+  return {_mm512_mask3_fmadd_ps(x.v, y.v, z.v, static_cast<__mmask16>(bits))};
+}
 IQK_INLINE float sum(Floats<16> x) {
   return sum(Floats<8>{_mm256_add_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1))});
 }
@@ -241,8 +248,10 @@ IQK_INLINE Floats<16> splat_half_and_minus(const uint8_t* p) {
   const __m256 x = _mm256_cvtph_ps(small_load(p).v),
                y = _mm256_xor_ps(x, _mm256_setr_ps(0, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f, -0.0f));
   constexpr int m = Apart / 2;
-  return {_mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, m, m, m, m, m, m, m, m), _mm512_castps256_ps512(y))};
+  return {_mm512_permutexvar_ps(_mm512_setr_epi32(0, 0, 0, 0, 0, 0, 0, 0, m, m, m, m, m, m, m, m),
+                                _mm512_castps256_ps512(y))};
 }
+IQK_INLINE Floats<8> lower(Floats<16> x) { return {_mm512_castps512_ps256(x.v)}; }
 IQK_INLINE Floats<8> upper(Floats<16> x) { return {_mm512_extractf32x8_ps(x.v, 1)}; }
 IQK_INLINE Floats<16> load_f32(const void* p) { return {_mm512_loadu_ps(p)}; }
 IQK_INLINE Floats<16> load_f16(const void* p) { return {_mm512_cvtph_ps(load256(p))}; }
@@ -287,6 +296,38 @@ IQK_PERMUTED_WORDS(24)
 IQK_PERMUTED_WORDS(26)
 IQK_PERMUTED_WORDS(34)
 #undef IQK_PERMUTED_WORDS
+
+// Eight dwords Stride apart; none of the bytes behind the last one is read.
+template <int Stride>
+IQK_INLINE __m256i strided_dwords(const uint8_t* p) {
+  static_assert(Stride == 4 || Stride == 8 || Stride == 20 || Stride == 24);
+  if constexpr (Stride == 4) {
+    return load256(p);
+  } else if constexpr (Stride == 8) {
+    const __m256i from = _mm256_setr_epi32(0, 2, 4, 6, 8 + 1, 8 + 3, 8 + 5, 8 + 7);
+    return _mm256_permutex2var_epi32(load256(p), from, load256(p + 28));
+  } else {
+    // The first 64 bytes, as many from the first dword behind them on, and of the longer stride the last
+    // ones.
+    constexpr int in_first = 60 / Stride + 1;
+    const auto at = [](int b) IQK_LAMBDA {
+      return b < in_first       ? b * Stride / 4
+             : b < 2 * in_first ? 16 + (b - in_first) * Stride / 4
+                                : 15 - (7 - b) * Stride / 4;
+    };
+    const __m512i index =
+        _mm512_castsi256_si512(_mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
+    const __m512i x = _mm512_permutex2var_epi32(load(p).v, index, load(p + in_first * Stride).v);
+    if constexpr (2 * in_first >= 8) return _mm512_castsi512_si256(x);
+    return _mm512_castsi512_si256(
+        _mm512_mask_permutexvar_epi32(x, 0xff << 2 * in_first, index, load(p + 7 * Stride - 60).v));
+  }
+}
+template <int Stride>
+IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
+  const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
+  return {_mm512_permutexvar_ps(from, _mm512_cvtph_ps(strided_dwords<Stride>(p)))};
+}
 
 // ---- Products --------------------------------------------------------------------------------------------
 
@@ -409,42 +450,7 @@ IQK_INLINE Bytes grid4(const uint32_t* grid, Index at) {
   const __m256i upper = _mm256_blend_epi32(four(Constant<8>{}), four(Constant<12>{}), 0xf0);
   return {_mm512_inserti64x4(_mm512_castsi256_si512(lower), upper, 1)};
 }
-// Eight dwords Stride apart; none of the bytes behind the last one is read.
-template <int Stride>
-IQK_INLINE __m256i strided_dwords(const uint8_t* p) {
-  if constexpr (Stride == 4) {
-    return load256(p);
-  } else if constexpr (Stride == 8) {
-    const __m256i from = _mm256_setr_epi32(0, 2, 4, 6, 8 + 1, 8 + 3, 8 + 5, 8 + 7);
-    return _mm256_permutex2var_epi32(load256(p), from, load256(p + 28));
-  } else if constexpr (Stride == 20 || Stride == 24) {
-    // The first 64 bytes, as many from the first dword behind them on, and of the longer stride the last ones.
-    constexpr int in_first = 60 / Stride + 1;
-    const auto at = [](int b) IQK_LAMBDA {
-      return b < in_first       ? b * Stride / 4
-             : b < 2 * in_first ? 16 + (b - in_first) * Stride / 4
-                                : 15 - (7 - b) * Stride / 4;
-    };
-    const __m512i index = _mm512_castsi256_si512(
-        _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
-    const __m512i x = _mm512_permutex2var_epi32(load(p).v, index, load(p + in_first * Stride).v);
-    if constexpr (2 * in_first >= 8) return _mm512_castsi512_si256(x);
-    return _mm512_castsi512_si256(
-        _mm512_mask_permutexvar_epi32(x, 0xff << 2 * in_first, index, load(p + 7 * Stride - 60).v));
-  } else {
-    const auto at = [p](int i) {
-      int32_t x;
-      std::memcpy(&x, p + i * Stride, 4);
-      return x;
-    };
-    return _mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
-  }
-}
-template <int Stride>
-IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
-  const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);
-  return {_mm512_permutexvar_ps(from, _mm512_cvtph_ps(strided_dwords<Stride>(p)))};
-}
+
 static constexpr char kInt8Instruction[] = "vpdpbusd zmm";
 constexpr double kInt8PeakOperations = 12 * 128, kFloatPeakOperations = 12 * 32;
 IQK_INLINE void int8_peak_step() { IQK_TWELVE_CHAINS("", "vpdpbusd %%zmm14, %%zmm15, %%zmm\\r"); }

@@ -63,6 +63,10 @@ IQK_INLINE Signs load_sign_fields(const uint8_t* p) {
   const __m256i parity = _mm256_shuffle_epi8(_mm256_broadcastsi128_si256(nibble_parity()), folded);
   return {_mm512_cvtepu32_epi64(_mm256_or_si256(field, parity))};
 }
+template <int Stride>
+IQK_INLINE Floats<8> top_nibbles(const uint8_t* p) {
+  return {_mm256_cvtepi32_ps(_mm256_srli_epi32(strided_dwords<Stride>(p), 28))};
+}
 IQK_INLINE Signs load_sign_words(const uint8_t* p) {
   const __m512i low_bytes =
       _mm512_broadcast_i32x4(_mm_setr_epi8(0, 2, 4, 6, -1, -1, -1, -1, 8, 10, 12, 14, -1, -1, -1, -1));

@@ -13,6 +13,7 @@ constexpr int kFusedColumns = 4;
 constexpr bool kMerges = true;
 constexpr bool kMultipliesParts = true;
 constexpr bool kWholeFloats = false;
+constexpr bool kLooksUpPairs = false;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;

@@ -27,6 +27,7 @@ constexpr int kFusedColumns = 4;
 constexpr bool kMerges = false;  // moving codes and scales costs less than one more vector of sums
 constexpr bool kMultipliesParts = false;
 constexpr bool kWholeFloats = false;  // Floats<16> is one register
+constexpr bool kLooksUpPairs = false;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;  // vectors of 16 rows in a panel tile
@@ -398,6 +399,12 @@ template <int N>
 IQK_INLINE Floats<N> add_where(Floats<N> x, uint32_t bits, Floats<N> y) {
   return each_float<N>([&](int i) { return bits >> i & 1 ? x.at[i] + y.at[i] : x.at[i]; });
 }
+// x * y + z where the bit is set, else z.
+template <int N>
+IQK_INLINE Floats<N> fma_where(Floats<N> x, Floats<N> y, Floats<N> z, uint32_t bits) {
+  const Floats<N> sum = fma(x, y, z);
+  return each_float<N>([&](int i) { return bits >> i & 1 ? sum.at[i] : z.at[i]; });
+}
 template <int N>
 IQK_INLINE float sum(Floats<N> x) {
   float s[16];
@@ -457,6 +464,9 @@ template <int Stride>
 IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
   const Floats<8> first = strided_halves<Stride>(p), second = strided_halves<Stride>(p + 2);
   return each_float<16>([&](int i) { return i < 8 ? first.at[i] : second.at[i - 8]; });
+}
+IQK_INLINE Floats<8> lower(Floats<16> x) {
+  return each_float<8>([&](int i) { return x.at[i]; });
 }
 IQK_INLINE Floats<8> upper(Floats<16> x) {
   return each_float<8>([&](int i) { return x.at[8 + i]; });
@@ -605,6 +615,11 @@ IQK_INLINE Signs load_sign_words(const uint8_t* p) {
   Signs r;
   for (int i = 0; i < 32; ++i) r.at[i] = with_parity(p[2 * i + 1] >> 1);
   return r;
+}
+// The upper four bits of eight dwords Stride apart.
+template <int Stride>
+IQK_INLINE Floats<8> top_nibbles(const uint8_t* p) {
+  return each_float<8>([&](int i) { return static_cast<float>(p[Stride * i + 3] >> 4); });
 }
 // Codes of vector V: twice - x where the sign bit is set (twice = 2 * offset), else x.
 template <int V>

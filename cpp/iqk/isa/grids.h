@@ -86,10 +86,8 @@ IQK_INLINE Floats<N> odd_nibbles(const uint8_t* p) {
 // The same for the upper four bits of eight dwords Stride bytes apart.
 template <int Stride, int Shift>
 IQK_INLINE Floats<8> odd_upper_bits(const uint8_t* p) {
-  uint64_t x = 0;
-  unroll<8>([&](auto b) IQK_LAMBDA { x |= static_cast<uint64_t>(p[Stride * b + 3]) << (8 * b); });
-  return floats_u8<8>((shr16<3>(small_of(x, 0)) & small_splat(30)) | small_splat(1)) *
-         fsplat<8>(1.0f / (1 << Shift));
+  constexpr float kUnit = 1.0f / (1 << Shift);
+  return fma(top_nibbles<Stride>(p), fsplat<8>(2 * kUnit), fsplat<8>(kUnit));
 }
 // Scales by lanes of two for each.
 struct Twice {

@@ -21,6 +21,7 @@ constexpr int kFusedColumns = 4;
 constexpr bool kMerges = false;
 constexpr bool kMultipliesParts = false;
 constexpr bool kWholeFloats = false;
+constexpr bool kLooksUpPairs = false;
 constexpr int kLookupStreams = 1;
 constexpr bool kPadColumn = false;
 constexpr int kPanelVectors = 1;
@@ -406,6 +407,19 @@ IQK_INLINE Floats<16> add_where(Floats<16> x, uint32_t bits, Floats<16> y) {
   return {add_where4<0>(x.a, v, y.a), add_where4<4>(x.b, v, y.b), add_where4<8>(x.c, v, y.c),
           add_where4<12>(x.d, v, y.d)};
 }
+template <int From>
+IQK_INLINE float32x4_t fma_where4(float32x4_t x, float32x4_t y, float32x4_t z, uint32x4_t bits) {
+  return vbslq_f32(vtstq_u32(bits, vld1q_u32(kDwordBits + From)), vfmaq_f32(z, x, y), z);
+}
+IQK_INLINE Floats<8> fma_where(Floats<8> x, Floats<8> y, Floats<8> z, uint32_t bits) {
+  const uint32x4_t v = vdupq_n_u32(bits);
+  return {fma_where4<0>(x.a, y.a, z.a, v), fma_where4<4>(x.b, y.b, z.b, v)};
+}
+IQK_INLINE Floats<16> fma_where(Floats<16> x, Floats<16> y, Floats<16> z, uint32_t bits) {
+  const uint32x4_t v = vdupq_n_u32(bits);
+  return {fma_where4<0>(x.a, y.a, z.a, v), fma_where4<4>(x.b, y.b, z.b, v), fma_where4<8>(x.c, y.c, z.c, v),
+          fma_where4<12>(x.d, y.d, z.d, v)};
+}
 IQK_INLINE float sum(Floats<8> x) {
   const float32x4_t s = x.a + x.b;
   return vpadds_f32(vget_low_f32(s) + vget_high_f32(s));
@@ -505,6 +519,7 @@ template <int Stride>
 IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
   return join(strided_halves<Stride>(p), strided_halves<Stride>(p + 2));
 }
+IQK_INLINE Floats<8> lower(Floats<16> x) { return {x.a, x.b}; }
 IQK_INLINE Floats<8> upper(Floats<16> x) { return {x.c, x.d}; }
 IQK_INLINE float32x4_t powers(uint32x4_t e) {
   // The exponent field of 2^(e - 128) is e - 1; below 2 the value is subnormal: 2^-127, 2^-128.
@@ -549,8 +564,8 @@ IQK_INLINE Floats<16> to_float(Ints x) {
   return {vcvtq_f32_s32(x.a), vcvtq_f32_s32(x.b), vcvtq_f32_s32(x.c), vcvtq_f32_s32(x.d)};
 }
 IQK_INLINE Floats<16> floats_i32(Bytes dwords) {
-  return to_float({vreinterpretq_s32_u8(dwords.a), vreinterpretq_s32_u8(dwords.b), vreinterpretq_s32_u8(dwords.c),
-                   vreinterpretq_s32_u8(dwords.d)});
+  return to_float({vreinterpretq_s32_u8(dwords.a), vreinterpretq_s32_u8(dwords.b),
+                   vreinterpretq_s32_u8(dwords.c), vreinterpretq_s32_u8(dwords.d)});
 }
 IQK_INLINE Floats<16> look_up_floats(const int8_t* table, Bytes dwords) {
   const int8x16_t entries = vld1q_s8(table);
@@ -785,6 +800,12 @@ IQK_INLINE uint8x16_t fields_to_bytes(uint32x4_t x) {
   x = vsliq_n_u32(x, vshrq_n_u32(x, 15), 16);
   x = vsliq_n_u32(x, vshrq_n_u32(x, 23), 24);
   return with_parity(as_bytes(x) & vdupq_n_u8(127));
+}
+template <int Stride>
+IQK_INLINE Floats<8> top_nibbles(const uint8_t* p) {
+  uint64_t x = 0;
+  unroll<8>([&](auto b) IQK_LAMBDA { x |= static_cast<uint64_t>(p[Stride * b + 3] >> 4) << (8 * b); });
+  return floats_u8<8>({vcombine_u8(vcreate_u8(x), vcreate_u8(0))});
 }
 template <int Stride>
 IQK_INLINE Signs load_sign_fields(const uint8_t* p) {

@@ -238,10 +238,10 @@ struct PanelKernels {
 // A function is null where the tier or the format has no use for it.
 struct FormatKernels {
   int id;
-  bool vectorized;  // the format has vector code of its own
+  bool vectorized;                        // the format has vector code of its own
   GemvOrder column_order, columns_order;  // of the GEMV of one column and of several
   PanelOrder panel_order;
-  int four_from, eight_from;      // so many columns, padded to four or eight, cost less than in parts
+  int four_from, eight_from;  // so many columns, padded to four or eight, cost less than in parts
   void (*decode)(const DecodeArgs&);
   void (*plain)(const PlainArgs&);             // scalar tier
   void (*gemv[kGemvWidths])(const GemvArgs&);  // vector tiers

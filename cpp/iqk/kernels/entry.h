@@ -11,7 +11,7 @@ namespace IQK_NS {
 template <class F>
 constexpr GemvOrder gemv_order() {
   using D = Derived<F>;
-  return {D::order.dword,      D::kCopies,   F::kScales, D::kTerms,
+  return {D::order.dword,    D::kCopies,   F::kScales, D::kTerms,
           D::lane_scales.at, D::kActLanes, D::kStarts, D::kStartBias};
 }
 template <class F>

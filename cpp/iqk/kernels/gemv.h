@@ -11,8 +11,8 @@
 
 namespace IQK_NS {
 
-// Float sums of one row and C columns: by dword lane, and by scale group for the terms; of scales and minima in
-// one register, those of the minima are in the upper half, and nothing of use in the other.
+// Float sums of one row and C columns: by dword lane, and by scale group for the terms; of scales and minima
+// in one register, those of the minima are in the upper half, and nothing of use in the other.
 template <class F, int C>
 struct RowSums {
   static constexpr int kTerms = Derived<F>::kTerms ? C : 0;
@@ -23,9 +23,8 @@ struct RowSums {
 template <class F, int C>
 IQK_INLINE void clear(RowSums<F, C>& sums) {
   unroll<C>([&](auto c) IQK_LAMBDA { sums.lanes[c] = fsplat<16>(0.0f); });
-  unroll<RowSums<F, C>::kTerms>([&](auto c) IQK_LAMBDA {
-    sums.terms[c] = fsplat<RowSums<F, C>::kTermLanes>(0.0f);
-  });
+  unroll<RowSums<F, C>::kTerms>([&](auto c)
+                                    IQK_LAMBDA { sums.terms[c] = fsplat<RowSums<F, C>::kTermLanes>(0.0f); });
 }
 // Row r of the group in `place`, to out[column * out_stride].
 template <class F, int C, class Row>
@@ -37,7 +36,7 @@ IQK_INLINE void put_sums(const RowSums<F, C>& sums, const GroupPlace<F>& place, 
     if constexpr (F::kPairs)
       y += sum(upper(sums.terms[c]));
     else if constexpr (Derived<F>::kTerms)
-      y += sum(sums.terms[c]);
+      y += sum(sums.terms[c]) * (Derived<F>::kOnlyShifts ? F::kShift : 1);
     out[c * out_stride] = F::kRowScale ? y * scale : y;
   });
 }
@@ -125,6 +124,11 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
       unroll<C>([&](auto c) IQK_LAMBDA {
         sums.terms[c] = fma(scales, fload<S>(numbers(c, D::kActScales)), sums.terms[c]);
       });
+  } else if constexpr (D::kOnlyShifts) {
+    const uint32_t shifts = F::shifts(state);
+    unroll<C>([&](auto c) IQK_LAMBDA {
+      sums.terms[c] = fma_where(scales, fload<S>(numbers(c, D::kActSums)), sums.terms[c], shifts);
+    });
   } else if constexpr (D::kTerms) {
     const Floats<S> terms = D::terms(state, scales);
     unroll<C>([&](auto c) IQK_LAMBDA {

@@ -186,8 +186,8 @@ using ForColumn = typename std::conditional<kMultipliesParts && F::kPartMax != 0
 // What follows from a trait.
 template <class F>
 struct Derived {
-  static constexpr int kGroup = 256 / F::kScales;       // weights per scale
-  static constexpr int kCopies = F::kVectors / 4;       // of the activations
+  static constexpr int kGroup = 256 / F::kScales;  // weights per scale
+  static constexpr int kCopies = F::kVectors / 4;  // of the activations
   // Offset of the codes as the products see them.
   static constexpr float kBias = F::kOffset + (F::kMax == 0 ? kSignedBias : 0);
   // The whole part of the bias enters by the first values of integer sums: always in the panel, and in
@@ -198,6 +198,8 @@ struct Derived {
   static constexpr float kTermBias = kBias - kStartBias;
   // Terms that are added per scale group: sum of activations times (minimum - bias * scale + shift * scale).
   static constexpr bool kTerms = kTermBias != 0 || F::kVectorMinima || F::kShift != 0;
+  // Shifts that are all there is to add: their sums are multiplied by kShift in the end.
+  static constexpr bool kOnlyShifts = F::kShift != 0 && kTermBias == 0 && !F::kVectorMinima;
   static_assert(!F::kPairs || (F::kVectorMinima && F::kScales == 8 && kTermBias == 0 && F::kShift == 0));
 
   // In the panel a whole shift is added to the codes themselves.
