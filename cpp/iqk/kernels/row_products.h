@@ -112,7 +112,8 @@ IQK_INLINE const RowKernels& row_kernels(int code_class, std::integer_sequence<i
   return kKernels[code_class];
 }
 
-void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
+template <int Fused>
+void products_of_rows(const RowSource& source, const GemvArgs& g, int columns) {
   constexpr int kRows = 16;  // at a time
   constexpr int kUnits = 4;  // of each
   GroupWalk w = g.weights;
@@ -159,5 +160,13 @@ void multiply_rows(const RowSource& source, const GemvArgs& g, int columns) {
             fload<8>(term_sums[r][c]), fsplat<8>(factor), fload<8>(sums[r][c]) + fload<8>(sums[r][c] + 8)));
   }
 }
+template <int Fused>
+constexpr RowProducts row_products() {
+  if constexpr (Fused < 8)
+    return products_of_rows<Fused>;
+  else
+    return nullptr;
+}
+const RowProducts multiply_rows = row_products<kFusedColumns>();
 
 }  // namespace IQK_NS

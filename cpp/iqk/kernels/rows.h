@@ -131,8 +131,9 @@ IQK_INLINE Floats<N> panel_scales(Floats<N> x) {
   return fma(fma(x, minus, y), minus, y);
 }
 
-// The users; defined once per instruction set.
-void multiply_rows(const RowSource& source, const GemvArgs& args, int columns);
+// The users; defined once per instruction set. No products where registers hold so many columns as are fused.
+using RowProducts = void (*)(const RowSource& source, const GemvArgs& args, int columns);
+extern const RowProducts multiply_rows;
 void panel_of_rows(const RowSource& source, const UnpackArgs& args);
 void floats_of_rows(const RowSource& source, const DecodeArgs& args);
 
