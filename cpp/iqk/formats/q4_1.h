@@ -18,7 +18,7 @@ struct Q4_1 : Q4_1_facts, SplitBlocks<20, 4> {
   }
 
   static constexpr int kMax = 15;
-  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
+  static constexpr bool kVectorMinima = true, kScalesAndMinima = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     put_nibbles(nibbles(in), put);

@@ -14,7 +14,7 @@ struct Q4_K : Q4_K_facts, FarOrder {
   }
 
   static constexpr int kMax = 15;
-  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
+  static constexpr bool kVectorMinima = true, kScalesAndMinima = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     put_nibbles(merge_nibbles(in.block + 16), put);

@@ -40,7 +40,7 @@ struct Q4_K_R4 : Interleaved<Q4_K_R4, Q4_K, Q4_K_R4_facts>, TileTrait<Q4_K, Nibb
     put_nibbles(row.codes, put);
   }
 
-  static constexpr bool kPairs = kWholeFloats;
+  static constexpr bool kScalesAndMinima = kWholeFloats;
   IQK_INLINE Floats<16> scales_and_minima(const RowPlace& row) {
     return floats_u8<16>(row.numbers) * splat_half_and_minus<8>(row.d);
   }

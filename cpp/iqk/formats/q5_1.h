@@ -20,7 +20,7 @@ struct Q5_1 : Q5_1_facts, SplitBlocks<24, 8> {
   }
 
   static constexpr int kMax = 31;
-  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
+  static constexpr bool kVectorMinima = true, kScalesAndMinima = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const TwoVectors m = nibbles(in);

@@ -15,7 +15,7 @@ struct Q5_K : Q5_K_facts, FarOrder {
   }
 
   static constexpr int kMax = 31;
-  static constexpr bool kVectorMinima = true, kPairs = kWholeFloats;
+  static constexpr bool kVectorMinima = true, kScalesAndMinima = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     const TwoVectors m = merge_nibbles(in.block + 48), bits = merge_single_bits(in.block + 16);

@@ -24,7 +24,7 @@ struct Q5_K_R4 : Interleaved<Q5_K_R4, Q5_K, Q5_K_R4_facts>, TileTrait<Q5_K, Nibb
     each_five_bits_b(row.codes, put);
   }
 
-  static constexpr bool kPairs = kWholeFloats;
+  static constexpr bool kScalesAndMinima = kWholeFloats;
   IQK_INLINE Floats<16> scales_and_minima(const RowPlace& row) {
     return floats_u8<16>(row.numbers) * splat_half_and_minus<8>(row.d);
   }

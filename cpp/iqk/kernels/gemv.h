@@ -16,7 +16,7 @@ namespace IQK_NS {
 template <class F, int C>
 struct RowSums {
   static constexpr int kTerms = Derived<F>::kTerms ? C : 0;
-  static constexpr int kTermLanes = F::kPairs ? 16 : F::kScales;
+  static constexpr int kTermLanes = F::kScalesAndMinima ? 16 : F::kScales;
   Floats<16> lanes[C];
   Floats<kTermLanes> terms[kTerms + (kTerms == 0)];
 };
@@ -33,7 +33,7 @@ IQK_INLINE void put_sums(const RowSums<F, C>& sums, const GroupPlace<F>& place, 
   const float scale = F::row_scale(In{place.units, place.header, r, nullptr});
   unroll<C>([&](auto c) IQK_LAMBDA {
     float y = sum(sums.lanes[c]);
-    if constexpr (F::kPairs)
+    if constexpr (F::kScalesAndMinima)
       y += sum(upper(sums.terms[c]));
     else if constexpr (Derived<F>::kTerms)
       y += sum(sums.terms[c]) * (Derived<F>::kOnlyShifts ? F::kShift : 1);
@@ -45,14 +45,14 @@ IQK_INLINE void put_sums(const RowSums<F, C>& sums, const GroupPlace<F>& place, 
 template <class F, int C, class State>
 IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& sums) {
   using D = Derived<F>;
-  constexpr int S = F::kPairs ? 16 : F::kScales, A = F::kAccumulators;
+  constexpr int S = F::kScalesAndMinima ? 16 : F::kScales, A = F::kAccumulators;
   // Columns that are taken together: so many as have room for their integer sums.
   constexpr int kAtOnce = C * A <= 8 ? C : 8 / A;
   // A column's scales are packed both by dword and by group. With several columns the row's are spread over
   // the dwords once, where that is one vector; else the products are.
   constexpr bool kSpreadRow = F::kLaneScales || (kMerges && C > 1 && A == 1);
   static_assert(!F::kLaneScales || (A == 1 && !D::kTerms));
-  Floats<S> scales;  // and minima, of pairs
+  Floats<S> scales;  // perhaps with the minima
   Floats<16> row_scales;
   const auto numbers = [&](int c, int at)
                            IQK_LAMBDA { return reinterpret_cast<const float*>(act + c * D::kActUnit + at); };
@@ -77,7 +77,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
     unroll<kAtOnce>([&](auto c) IQK_LAMBDA {
       Floats<S> both;
       if constexpr (!kSpreadRow) both = scales * fload<S>(numbers(first + c, D::kActScales));
-      if constexpr (!kSpreadRow && F::kPairs) sums.terms[first + c] = sums.terms[first + c] + both;
+      if constexpr (!kSpreadRow && F::kScalesAndMinima) sums.terms[first + c] = sums.terms[first + c] + both;
       unroll<A>([&](auto a) IQK_LAMBDA {
         Floats<16> by_lane;
         if constexpr (kSpreadRow)
@@ -92,7 +92,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
     if constexpr (F::kLaneScales) {
       row_scales = F::lane_scales(state);
     } else {
-      if constexpr (F::kPairs)
+      if constexpr (F::kScalesAndMinima)
         scales = F::scales_and_minima(state);
       else
         scales = F::scales(state);
@@ -118,7 +118,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
       scale(acc, kFirst);
     });
   }
-  if constexpr (F::kPairs) {
+  if constexpr (F::kScalesAndMinima) {
     static_assert(D::kActSums == D::kActScales + 4 * F::kScales);
     if constexpr (kSpreadRow)
       unroll<C>([&](auto c) IQK_LAMBDA {

@@ -9,7 +9,7 @@
 //   kScales              scales in 256 weights: 8 or 16
 //   kRowScale, row_scale(in)        a float applied once at the end of the row
 //   kLaneScales, lane_scales(s)     the scales of the dword lanes at once, where there is one accumulator
-//   kPairs, scales_and_minima(s)    eight of both at once, where that is one register
+//   kScalesAndMinima, scales_and_minima(s)    eight of each in one register
 //   kShift, shifts(s)    one bit per scale group: values of marked groups are larger by kShift than
 //                        code - kOffset
 //   kVectorMinima, minima(s)        floats added to scale * value
@@ -42,7 +42,7 @@ struct VectorDefaults {
   static constexpr int kVectors = 4, kPartMax = 0;
   static constexpr float kOffset = 0, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false, kLines = false;
-  static constexpr bool kIndexPairs = false, kLaneScales = false, kPairs = false;
+  static constexpr bool kIndexPairs = false, kLaneScales = false, kScalesAndMinima = false;
   static constexpr int accumulator(int) { return 0; }
   IQK_INLINE In open(In in) { return in; }
   template <int R>
@@ -61,7 +61,7 @@ struct Natural : F {
                        kIndexWords = 0, kStreams = 1, kVectors = 4, kPartMax = 0;
   static constexpr float kOffset = kMax / 2, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true, kLines = false,
-                        kLaneScales = false, kPairs = false;
+                        kLaneScales = false, kScalesAndMinima = false;
   static constexpr int order(int v, int x) { return 64 * v + x; }
   static constexpr int accumulator(int v) { return v; }
   IQK_INLINE In open(In in) { return in; }
@@ -161,7 +161,7 @@ struct ForColumns<F, true> {
 };
 
 // Codes that are sums of four parts, multiplied part by part: for one column, as the products then do the
-// adding up. The activations are packed four times.
+// adding up. There are 16 vectors then, and each activation is packed four times.
 template <class F>
 struct InParts : F {
   static constexpr int kVectors = 16, kMax = F::kPartMax;
@@ -200,7 +200,8 @@ struct Derived {
   static constexpr bool kTerms = kTermBias != 0 || F::kVectorMinima || F::kShift != 0;
   // Shifts that are all there is to add: their sums are multiplied by kShift in the end.
   static constexpr bool kOnlyShifts = F::kShift != 0 && kTermBias == 0 && !F::kVectorMinima;
-  static_assert(!F::kPairs || (F::kVectorMinima && F::kScales == 8 && kTermBias == 0 && F::kShift == 0));
+  static_assert(!F::kScalesAndMinima ||
+                (F::kVectorMinima && F::kScales == 8 && kTermBias == 0 && F::kShift == 0));
 
   // In the panel a whole shift is added to the codes themselves.
   static constexpr int kCodeShift = kBias == kPanelBias ? static_cast<int>(F::kShift) : 0;
