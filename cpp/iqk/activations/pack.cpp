@@ -49,12 +49,14 @@ void put_codes(const Unit& x, const GemvOrder& order, uint8_t* to) {
 
 // First values of the dword lanes of accumulators that add up `Slots` vectors each.
 template <int Slots, class T>
-void put_starts(const T* values, const uint8_t* from, int lanes, int bias, int32_t* to) {
-  for (int a = 0; a < lanes; a += 16, from += 16 * Slots, to += 16)
+void put_starts(const T* values, const GemvOrder& order, int32_t* to) {
+  const uint8_t* from = order.dword;
+  const int start = order.start, bias = order.start_bias;
+  for (int a = 0; a < order.lanes; a += 16, from += 16 * Slots, to += 16)
     for (int i = 0; i < 16; ++i) {
       int32_t sum = 0;
       for (int s = 0; s < Slots; ++s) sum += values[from[16 * s + i]];
-      to[i] = -bias * sum;
+      to[i] = start - bias * sum;
     }
 }
 
@@ -80,13 +82,13 @@ void pack_gemv(const Activations& x, const GemvOrder& order, int64_t unit, int64
     if (!order.starts) continue;
     int32_t* starts = reinterpret_cast<int32_t*>(lane_scales + lanes);
     if (order.copies == 4)
-      put_starts<16>(of.codes, order.dword, lanes, order.start_bias, starts);
+      put_starts<16>(of.codes, order, starts);
     else if (lanes == 16)
-      put_starts<4>(of.sums, order.dword, lanes, order.start_bias, starts);
+      put_starts<4>(of.sums, order, starts);
     else if (lanes == 32)
-      put_starts<2>(of.sums, order.dword, lanes, order.start_bias, starts);
+      put_starts<2>(of.sums, order, starts);
     else
-      put_starts<1>(of.sums, order.dword, lanes, order.start_bias, starts);
+      put_starts<1>(of.sums, order, starts);
   }
 }
 

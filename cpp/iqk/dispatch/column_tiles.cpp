@@ -206,8 +206,7 @@ size_t packed_column_bytes(const Weights& w, const Isa& isa) {
   if (!w.type->tier) return static_cast<size_t>(units_of(w)) * 256 * sizeof(float);
   if (f.plain) return quantized_bytes(w, 1);
   const int panel = isa.tiles ? kTileSteps * 64 : f.panel_order.unit(1);
-  return static_cast<size_t>(std::max({f.column_order.unit(), f.columns_order.unit(), panel}) *
-                             units_of(w));
+  return static_cast<size_t>(std::max({f.column_order.unit(), f.columns_order.unit(), panel}) * units_of(w));
 }
 
 }  // namespace iqk

@@ -198,6 +198,12 @@ constexpr int64_t tile_sums(int64_t column_tiles) { return (column_tiles + 1) / 
 constexpr int kTileSteps = 8;     // of a unit
 constexpr int kStepBytes = 1024;  // of 16 rows or columns
 
+// Integer sums of the panel, and of several columns, begin at this much, less the bias times the sum of the
+// activations: taken as they are for floats, they are kPanelZero plus the sum. |sum| stays below 2^22, as 32
+// * 255 * 127 does.
+constexpr int32_t kPanelStart = 0x4b400000;
+constexpr float kPanelZero = 12582912.0f;  // 1.5 * 2^23
+
 // How activations are packed for products that decode in registers.
 struct GemvOrder {
   const uint8_t* dword;  // which four neighbours each of 64 dwords has, counted in fours; or, if there are
@@ -207,8 +213,8 @@ struct GemvOrder {
   bool terms;                 // scale * sum of each group is needed
   const uint8_t* lane_scale;  // the scale of each dword lane of the accumulators
   int lanes;                  // how many there are; 0 where the kernels do not need them
-  bool starts;  // so many first values follow: -start_bias * the sum of each dword lane's activations
-  int start_bias;
+  bool starts;  // so many first values follow: start - start_bias * the sum of each dword lane's activations
+  int start_bias, start;
   int codes_bytes() const { return 256 * copies; }
   int scales_at() const { return codes_bytes() + 4 * lanes * (starts ? 2 : 1); }
   int unit() const { return (scales_at() + 4 * scales * (terms ? 2 : 1) + 63) / 64 * 64; }
@@ -221,11 +227,6 @@ struct PanelOrder {
   bool terms;           // scale * sum of each group is needed
   int unit(int columns) const { return 4 * columns * (64 + scales * (terms ? 3 : 2)); }
 };
-
-// Integer sums of the panel begin at this much, less the bias times the sum of the activations: taken as they
-// are for floats, they are kPanelZero plus the sum. |sum| stays below 2^22, as 32 * 255 * 127 does.
-constexpr int32_t kPanelStart = 0x4b400000;
-constexpr float kPanelZero = 12582912.0f;  // 1.5 * 2^23
 
 constexpr int kGemvWidths = 4;
 constexpr int kGemvColumns[kGemvWidths] = {8, 4, 2, 1};

@@ -9,10 +9,11 @@
 namespace IQK_NS {
 
 template <class F>
-constexpr GemvOrder gemv_order() {
+constexpr GemvOrder gemv_order(bool several) {
   using D = Derived<F>;
-  return {D::order.dword,    D::kCopies,   F::kScales, D::kTerms,
-          D::lane_scales.at, D::kActLanes, D::kStarts, D::kStartBias};
+  return {D::order.dword, D::kCopies,        F::kScales,
+          D::kTerms,      D::lane_scales.at, D::kActLanes,
+          D::kStarts,     D::kStartBias,     several && D::kFloatStarts ? kPanelStart : 0};
 }
 template <class F>
 constexpr PanelOrder panel_order() {
@@ -27,8 +28,8 @@ constexpr FormatKernels vector_entry(int id) {
   FormatKernels k{};
   k.id = id;
   k.vectorized = HasVector<F>::value;
-  k.column_order = gemv_order<Column>();
-  k.columns_order = gemv_order<Columns>();
+  k.column_order = gemv_order<Column>(false);
+  k.columns_order = gemv_order<Columns>(true);
   k.panel_order = panel_order<V>();
   constexpr bool kDecodingDecides = V::kStreams == 1 && !V::kLines;
   k.four_from = kPadColumn || kDecodingDecides ? 3 : 4;

@@ -51,6 +51,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   // A column's scales are packed both by dword and by group. With several columns the row's are spread over
   // the dwords once, where that is one vector; else the products are.
   constexpr bool kSpreadRow = F::kLaneScales || (kMerges && C > 1 && A == 1);
+  constexpr bool kFloatSums = D::kFloatStarts && C > 1;
   static_assert(!F::kLaneScales || (A == 1 && !D::kTerms));
   Floats<S> scales;  // perhaps with the minima
   Floats<16> row_scales;
@@ -59,7 +60,7 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
   const auto start = [&](auto& acc, int first) IQK_LAMBDA {
     unroll<kAtOnce>([&](auto c) IQK_LAMBDA {
       unroll<A>([&](auto a) IQK_LAMBDA {
-        if constexpr (D::kStartBias != 0)
+        if constexpr (D::kStartBias != 0 || kFloatSums)
           acc[c][a].start(act + (first + c) * D::kActUnit + D::kActStarts + 64 * a);
         else
           acc[c][a].start();
@@ -74,17 +75,25 @@ IQK_INLINE void add_unit(const State& state, const uint8_t* act, RowSums<F, C>& 
     });
   };
   const auto scale = [&](auto& acc, int first) IQK_LAMBDA {
+    Floats<16> zero;
+    if constexpr (kFloatSums) zero = row_scales * fsplat<16>(-kPanelZero);
     unroll<kAtOnce>([&](auto c) IQK_LAMBDA {
       Floats<S> both;
       if constexpr (!kSpreadRow) both = scales * fload<S>(numbers(first + c, D::kActScales));
       if constexpr (!kSpreadRow && F::kScalesAndMinima) sums.terms[first + c] = sums.terms[first + c] + both;
       unroll<A>([&](auto a) IQK_LAMBDA {
+        Floats<16>& sum = sums.lanes[first + c];
+        if constexpr (kFloatSums) {
+          const Floats<16> product = fma(as_floats(acc[c][a].finish()), row_scales, zero);
+          sum = fma(product, fload<16>(numbers(first + c, D::kActLaneScales)), sum);
+          return;
+        }
         Floats<16> by_lane;
         if constexpr (kSpreadRow)
           by_lane = row_scales * fload<16>(numbers(first + c, D::kActLaneScales));
         else
           by_lane = spread<typename D::template LaneMap<decltype(a)::value>>(both);
-        sums.lanes[first + c] = fma(to_float(acc[c][a].finish()), by_lane, sums.lanes[first + c]);
+        sum = fma(to_float(acc[c][a].finish()), by_lane, sum);
       });
     });
   };
