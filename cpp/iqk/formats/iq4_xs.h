@@ -24,9 +24,8 @@ struct IQ4_XS : IQ4_XS_facts, NearOrder {
     put_nibbles(merge_nibbles(in.block + 8), signed_codes(load_broadcast(kIq4k[0])), put);
   }
   IQK_INLINE Floats<8> scales(In in) {
-    static constexpr SixBits kAt = six_bits([](int i, int what) {
-      return what == 0 ? 4 + i / 2 : what == 1 ? 2 + i / 4 : what == 2 ? i % 2 * 4 : i % 4 * 2;
-    });
+    static constexpr SixBits kAt =
+        six_bits([](int i) { return SixBitPlace{4 + i / 2, i % 2 * 4, 2 + i / 4, i % 4 * 2}; });
     if constexpr (kWholeFloats) return lower(six_bit_floats(in.block, kAt)) * splat_half<8>(in.block);
     const Small high = shr32<0, 2, 4, 6>(small_splat32(read<uint16_t>(in.block + 2))) & small_splat(3);
     const Small low = nibbles_in_turn(small_load4(in.block + 4));

@@ -234,19 +234,23 @@ IQK_INLINE Floats<N> nibble_floats(const NibbleTable& table, const uint8_t* p) {
     return look_up_floats(table.at, shr32(load_dword_halves(p, p + 4), load(kNibbleOfDword)));
 }
 
-// 16 numbers of six bits as dwords, out of 16 bytes: of each the bytes that have its low four and its high
-// two bits, how far the first are above bit 0 and the last above bit 4.
+// 16 numbers of six bits as dwords, out of 16 bytes: which byte, and from which bit on, has the low four bits
+// and which the high two.
+struct SixBitPlace {
+  int low_byte, low_bit, high_byte, high_bit;
+};
 struct SixBits {
-  BytePattern bytes, low, high;
+  BytePattern bytes, low, high;  // the two bytes as a word, and the shifts that bring the bits to 0 and to 4
 };
 template <class F>
 static constexpr SixBits six_bits(F f) {
   SixBits t{};
   for (int i = 0; i < 16; ++i) {
-    const int at[4] = {f(i, 0), f(i, 1), f(i, 2), f(i, 3)};
-    for (int y = 0; y < 4; ++y) t.bytes.at[4 * i + y] = static_cast<uint8_t>(y < 2 ? at[y] : 128);
-    t.low.at[4 * i] = static_cast<uint8_t>(at[2]);
-    t.high.at[4 * i] = static_cast<uint8_t>(8 + at[3] - 4);
+    const SixBitPlace place = f(i);
+    const int bytes[4] = {place.low_byte, place.high_byte, 128, 128};
+    for (int y = 0; y < 4; ++y) t.bytes.at[4 * i + y] = static_cast<uint8_t>(bytes[y]);
+    t.low.at[4 * i] = static_cast<uint8_t>(place.low_bit);
+    t.high.at[4 * i] = static_cast<uint8_t>(8 + place.high_bit - 4);
   }
   return t;
 }
@@ -258,9 +262,8 @@ IQK_INLINE Floats<16> six_bit_floats(const uint8_t* p, const SixBits& at) {
   return floats_i32(add32(six_bit_dwords(p, at), 0u - 32));
 }
 // The scales of the IQK types in their blocks: two high bits each from byte 4 on, then low nibbles; minus 32.
-static constexpr SixBits kIqkScales = six_bits([](int i, int what) {
-  return what == 0 ? 8 + i / 2 : what == 1 ? 4 + i / 4 : what == 2 ? i % 2 * 4 : i % 4 * 2;
-});
+static constexpr SixBits kIqkScales =
+    six_bits([](int i) { return SixBitPlace{8 + i / 2, i % 2 * 4, 4 + i / 4, i % 4 * 2}; });
 IQK_INLINE Floats<16> six_bit_scales16(const uint8_t* block) {
   if constexpr (kWholeFloats) return six_bit_floats(block, kIqkScales);
   const Small h = shr32<0, 2, 4, 6>(small_splat32(read<uint32_t>(block + 4))) & small_splat(3);
@@ -270,13 +273,9 @@ IQK_INLINE Floats<16> six_bit_scales16(const uint8_t* block) {
 }
 // The scales and minima of Q4_K and Q5_K, eight each, behind their factors: the first four of each in A and
 // M, the others in C and the upper bits of A and M.
-static constexpr SixBits kSixBitPairs = six_bits([](int i, int what) {
-  const bool minimum = i / 8, first = i % 8 < 4;
-  const int whole = 4 + 4 * minimum + i % 4;
-  return what == 0   ? (first ? whole : 12 + i % 4)
-         : what == 1 ? whole
-         : what == 2 ? 4 * (minimum && !first)
-                     : (first ? 4 : 6);
+static constexpr SixBits kSixBitPairs = six_bits([](int i) {
+  const int minimum = i / 8, byte = 4 + 4 * minimum + i % 4;
+  return i % 8 < 4 ? SixBitPlace{byte, 0, byte, 4} : SixBitPlace{12 + i % 4, 4 * minimum, byte, 6};
 });
 IQK_INLINE Floats<16> six_bit_scales_less_minima(const uint8_t* block) {
   return floats_i32(six_bit_dwords(block, kSixBitPairs)) * splat_half_and_minus<2>(block);
