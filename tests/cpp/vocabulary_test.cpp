@@ -261,7 +261,10 @@ void test_bytes(int round) {
   SAME("equal", equal(load(x), load(y)));
   SAME("equal", equal(load(x) & splat(3), load(y) & splat(3)));
   SAME("abs8", abs8(load(x)));
-  for (int bit = 0; bit < 8; ++bit) SAME("negate_where", negate_where(load(x), load(y), splat(1 << bit)));
+  for (int bit = 0; bit < 8; ++bit) {
+    SAME("negate_where", negate_where(load(x), load(y), splat(1 << bit)));
+    SAME("add_unless", add_unless(load(x), load(y), splat(1 << bit), splat(3)));
+  }
   SAME("splat16", splat16(x[0] * 257 - 32768));
   SAME("mul16", mul16(load(x), load(y)));
   SAME("shr32", shr32<0, 4, 31, 7>(load(x)));

@@ -39,24 +39,21 @@ struct IQ1_M : IQ1_M_facts, GroupOrder16 {
     unroll<4>([&](auto v) IQK_LAMBDA {
       constexpr int V = decltype(v)::value;
       const Bytes digits = grid8(kIq1sGrid, [&](auto c) IQK_LAMBDA { return in.index[4 * c + v]; });
-      const Bytes flags = lookup(nibbles, load(kByteOfChunk) + splat(V / 2)) & splat(V % 2 ? 0x80 : 0x08);
-      put(v, shl16<3>(digits) + (equal(flags, splat(0)) & splat(2)));
+      const Bytes flags = lookup(nibbles, load(kByteOfChunk) + splat(V / 2));
+      put(v, add_unless(shl16<3>(digits), flags, splat(V % 2 ? 0x80 : 0x08), splat(2)));
     });
   }
   IQK_INLINE Floats<16> scales(In in) {
-    const uint64_t words = read<uint64_t>(in.block + 48);
-    // Four fields of 3 bits of a word to the bytes of a dword, two words at once.
-    const auto bytes = [](uint64_t x) IQK_LAMBDA {
-      x = (x & 0xffff) | (x & 0xffff0000) << 16;
-      return (x & 0x700000007) | (x << 5 & 0x70000000700) | (x << 10 & 0x7000000070000) |
-             (x << 15 & 0x700000007000000);
-    };
-    const Small s = small_of(bytes(words & 0xffffffff), bytes(words >> 32));
-    const uint64_t top = words & 0xf000f000f000f000;
+    static constexpr BytePattern kWordOfLane =
+        byte_pattern([](int lane, int y) { return y % 4 < 2 ? 8 + 2 * lane + y % 4 : 128; });
+    const Bytes words = lookup(load_broadcast(in.block + 40), load(kWordOfLane));
+    const Floats<16> s = floats_i32(shr32<0, 3, 6, 9>(words) & splat32(7));
+    const uint64_t top = read<uint64_t>(in.block + 48) & 0xf000f000f000f000;
     const uint64_t d = top >> 12 | top >> 24 | top >> 36 | top >> 48;
     uint8_t d_bytes[8];
     std::memcpy(d_bytes, &d, 8);
-    return floats_u8<16>((s + s) | small_splat(1)) * (splat_half<16>(d_bytes) * fsplat<16>(0.125f));
+    const Floats<16> eighth = splat_half<16>(d_bytes) * fsplat<16>(0.125f);
+    return fma(s, eighth + eighth, eighth);
   }
 };
 

@@ -70,8 +70,8 @@ struct IQ1_M_R4 : IQ1_M_R4_facts, GridTrait<GroupOrder16> {
     unroll<4>([&](auto l) IQK_LAMBDA {
       constexpr int L = decltype(l)::value;
       const Bytes digits = grid8(kIq1sGrid, [&](auto b) IQK_LAMBDA { return row.in.index[at(b, l, R)]; });
-      const Bytes flags = lookup(nibbles, load(kByteOfChunk) + splat(L / 2)) & splat(L % 2 ? 0x80 : 0x08);
-      put(l, shl16<3>(digits) + (equal(flags, splat(0)) & splat(2)));
+      const Bytes flags = lookup(nibbles, load(kByteOfChunk) + splat(L / 2));
+      put(l, add_unless(shl16<3>(digits), flags, splat(L % 2 ? 0x80 : 0x08), splat(2)));
     });
   }
   template <int R>

@@ -168,6 +168,9 @@ IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
   const Bytes minus = equal(bits & mask, mask);
   return (x ^ minus) - minus;
 }
+IQK_INLINE Bytes add_unless(Bytes x, Bytes bits, Bytes mask, Bytes y) {
+  return x + (equal(bits & mask, splat(0)) & y);
+}
 IQK_INLINE Bytes splat16(int x) {
   const __m256i v = _mm256_set1_epi16(static_cast<int16_t>(x));
   return {v, v};

@@ -128,6 +128,9 @@ IQK_INLINE Bytes abs8(Bytes x) { return {_mm512_abs_epi8(x.v)}; }
 IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
   return {_mm512_mask_sub_epi8(x.v, _mm512_test_epi8_mask(bits.v, mask.v), _mm512_setzero_si512(), x.v)};
 }
+IQK_INLINE Bytes add_unless(Bytes x, Bytes bits, Bytes mask, Bytes y) {
+  return {_mm512_mask_add_epi8(x.v, _mm512_testn_epi8_mask(bits.v, mask.v), x.v, y.v)};
+}
 IQK_INLINE Bytes splat16(int x) { return {_mm512_set1_epi16(static_cast<int16_t>(x))}; }
 IQK_INLINE Bytes splat32(uint32_t x) { return {_mm512_set1_epi32(static_cast<int>(x))}; }
 IQK_INLINE Bytes mul16(Bytes x, Bytes y) { return {_mm512_mullo_epi16(x.v, y.v)}; }

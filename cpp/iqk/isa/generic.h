@@ -198,6 +198,10 @@ IQK_INLINE Bytes abs8(Bytes x) {
 IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
   return each_byte([&](int i) { return bits.at[i] & mask.at[i] ? -x.at[i] : x.at[i]; });
 }
+// x + y where the byte of `bits` has none of the bits in `mask`, else x.
+IQK_INLINE Bytes add_unless(Bytes x, Bytes bits, Bytes mask, Bytes y) {
+  return each_byte([&](int i) { return bits.at[i] & mask.at[i] ? x.at[i] : x.at[i] + y.at[i]; });
+}
 IQK_INLINE Bytes splat16(int x) {
   return each_word([&](int) { return x; });
 }

@@ -229,6 +229,9 @@ IQK_INLINE Bytes negate_where(Bytes x, Bytes bits, Bytes mask) {
   const Bytes minus = equal(bits & mask, mask);
   return (x ^ minus) - minus;
 }
+IQK_INLINE Bytes add_unless(Bytes x, Bytes bits, Bytes mask, Bytes y) {
+  return x + (equal(bits & mask, splat(0)) & y);
+}
 IQK_INLINE Bytes splat16(int x) {
   const uint8x16_t v = as_bytes(vdupq_n_u16(static_cast<uint16_t>(x)));
   return {v, v, v, v};
