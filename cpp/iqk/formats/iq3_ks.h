@@ -30,7 +30,7 @@ struct IQ3_KS : IQ3_KS_facts, PairOrder {
   }
   IQK_INLINE Floats<8> scales(In in) {
     const Small x = small_load4(in.block + 2), nibbles = zip_lo32(x, shr16<4>(x)) & small_splat(15);
-    return floats_i8<8>((nibbles | (small_bits(in.block[0]) & small_splat(16))) - small_splat(16));
+    return add_where(floats_i8<8>(nibbles - small_splat(16)), in.block[0], fsplat<8>(16));
   }
   IQK_INLINE uint32_t shifts(In in) { return in.block[1]; }
 };

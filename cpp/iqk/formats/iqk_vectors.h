@@ -33,14 +33,4 @@ static constexpr LaneBits make_lane_bits() {
 }
 static constexpr LaneBits kBitOfLane = make_lane_bits();
 
-// Byte i is -1 where bit i is set, else 0.
-IQK_INLINE Small small_bits(uint32_t bits) {
-  const uint64_t ones = 0x0101010101010101, select = 0x8040201008040201;
-  const auto eight = [&](uint64_t byte) IQK_LAMBDA {
-    const uint64_t bit = byte * ones & select;  // bit j in byte j: nonzero becomes 128, then 255
-    return ((bit + 127 * ones) >> 7 & ones) * 255;
-  };
-  return small_of(eight(bits & 255), eight(bits >> 8 & 255));
-}
-
 }  // namespace IQK_NS

@@ -25,15 +25,9 @@ struct Q5_K_R4 : Interleaved<Q5_K_R4, Q5_K, Q5_K_R4_facts>, TileTrait<Q5_K, Nibb
   }
 
   static constexpr bool kScalesAndMinima = kWholeFloats;
-  IQK_INLINE Floats<16> scales_and_minima(const RowPlace& row) {
-    return floats_u8<16>(row.numbers) * splat_half_and_minus<8>(row.d);
-  }
-  IQK_INLINE Floats<8> scales(const RowPlace& row) {
-    return floats_u8<8>(row.numbers) * splat_half<8>(row.d);
-  }
-  IQK_INLINE Floats<8> minima(const RowPlace& row) {
-    return floats_u8<8>(upper_half(row.numbers)) * (splat_half<8>(row.d + 8) * fsplat<8>(-1));
-  }
+  IQK_INLINE Floats<16> scales_and_minima(const RowPlace& row) { return Q4_K_R4::scales_and_minima(row); }
+  IQK_INLINE Floats<8> scales(const RowPlace& row) { return Q4_K_R4::scales(row); }
+  IQK_INLINE Floats<8> minima(const RowPlace& row) { return Q4_K_R4::minima(row); }
 };
 
 }  // namespace IQK_NS

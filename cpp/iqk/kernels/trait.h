@@ -309,15 +309,14 @@ struct Derived {
 
   template <class State>
   IQK_INLINE Floats<F::kScales> terms(const State& s, Floats<F::kScales> scales) {
+    static_assert(kTerms && !kOnlyShifts);
     Floats<F::kScales> t;
     if constexpr (F::kVectorMinima && kTermBias != 0)
       t = fma(scales, fsplat<F::kScales>(-kTermBias), F::minima(s));
     else if constexpr (F::kVectorMinima)
       t = F::minima(s);
-    else if constexpr (kTermBias != 0)
-      t = scales * fsplat<F::kScales>(-kTermBias);
     else
-      t = fsplat<F::kScales>(0);
+      t = scales * fsplat<F::kScales>(-kTermBias);
     if constexpr (F::kShift != 0) t = add_where(t, F::shifts(s), scales * fsplat<F::kScales>(F::kShift));
     return t;
   }
