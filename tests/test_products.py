@@ -109,6 +109,48 @@ def test_not_a_number_and_infinity(name: str) -> None:
                 np.testing.assert_array_equal(y[others], clean[others])
 
 
+@pytest.mark.parametrize("isa", iqkcpu.isas())
+@pytest.mark.parametrize(
+    ("name", "weights", "factor"),
+    [("MXFP4", 118, -10), ("MXFP4_R8", 118, -10), ("IQ4_KS", 102, -10), ("IQ2_KT", 110, -10), ("Q4_0", 0, 115)],
+)
+def test_numbers_near_the_largest(name: str, weights: int, factor: int, isa: str) -> None:
+    """Scales of weights of 2^118 and activations of 2^115, whose products are still finite."""
+    w, _ = load(name)
+    raw = w.raw.copy()
+    if name == "MXFP4":
+        raw.reshape(-1, 17)[:, 0] = weights + 128  # 2^(exponent - 128)
+    elif name == "MXFP4_R8":
+        raw.reshape(-1, 8 * 17)[:, :8] = weights + 128
+    elif weights:  # a float leads each row
+        raw.reshape(16, -1)[:, :4] = np.frombuffer(np.float32(2.0**weights).tobytes(), np.uint8)
+    w = QuantTensor(raw, w.type, w.shape)
+    decoded = w.dequantize().astype(np.float64)
+    assert np.all(np.isfinite(decoded))
+    x = activations(False) * np.float32(2.0**factor)
+    expected = x @ decoded.T
+    with iqkcpu.use_isa(isa):
+        for batch in BATCHES:
+            lost = products(w, x, batch) - expected
+            assert np.linalg.norm(lost) <= 1e-2 * np.linalg.norm(expected), f"batch {batch}"
+
+
+@pytest.mark.parametrize("isa", iqkcpu.isas())
+def test_denormals_of_the_caller(isa: str) -> None:
+    """The smallest scales may count as zero, which is faster; the caller's own arithmetic and decoding keep them."""
+    w, _ = load("MXFP4")
+    raw = w.raw.copy()
+    raw.reshape(-1, 17)[:, 0] = np.arange(raw.size // 17) % 3  # 2^-128, 2^-127, 2^-126
+    w = QuantTensor(raw, w.type, w.shape)
+    tiny = np.full(8, 2.0**-140, np.float32)
+    with iqkcpu.use_isa(isa):
+        for batch in BATCHES:
+            y = products(w, activations(False), batch)
+            assert np.all(np.abs(y) <= 1024 * 2.0**-122)
+            assert np.all(tiny + tiny == np.float32(2.0**-139))
+        assert np.abs(w.dequantize()[0, :32]).max() == 2.0**-128 * 12
+
+
 @pytest.mark.parametrize("name", ["F16", "Q4_0", "Q5_1", "IQ4_NL", "Q1_0_G128", "IQ1_BN", "Q8_KV"])
 def test_rows_of_any_number_of_blocks(name: str) -> None:
     w, _ = load(name)

@@ -75,7 +75,8 @@ void pack_gemv(const Activations& x, const GemvOrder& order, int64_t unit, int64
     const int groups = order.scales, lanes = order.lanes;
     float* lane_scales = reinterpret_cast<float*>(to + order.codes_bytes());
     float* numbers = reinterpret_cast<float*>(to + order.scales_at());
-    for (int i = 0; i < lanes; ++i) lane_scales[i] = of.scale(lane_scale[i]);
+    const float steps = order.start == kPanelStart ? kPanelSteps : 1;
+    for (int i = 0; i < lanes; ++i) lane_scales[i] = steps * of.scale(lane_scale[i]);
     for (int g = 0; g < groups; ++g) numbers[g] = of.scale(g);
     for (int g = 0; g < groups && order.terms; ++g)
       numbers[groups + g] = of.scale(g) * static_cast<float>(of.sum(g));
@@ -103,11 +104,11 @@ void pack_panel(const Activations& x, const PanelOrder& order, int64_t unit, int
     for (int g = 0; g < order.scales; ++g) {
       const float scale = of.scale(g);
       const int sum = of.sum(g), start = kPanelStart - order.bias * sum;
-      const float scaled = scale * static_cast<float>(sum);
+      const float by_steps = kPanelSteps * scale, scaled = scale * static_cast<float>(sum);
       const auto put = [&](int kind, const void* x) {
         std::memcpy(numbers + 4 * ((kind * order.scales + g) * columns + c), x, 4);
       };
-      put(0, &scale);
+      put(0, &by_steps);
       put(1, &start);
       if (order.terms) put(2, &scaled);
     }

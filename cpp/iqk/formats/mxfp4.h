@@ -26,7 +26,6 @@ struct MXFP4 : MXFP4_facts, SplitBlocks<17, 1> {
 
   static constexpr int kMax = 24;
   static constexpr float kOffset = 12;
-  static constexpr bool kAnyScales = true;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     put_nibbles(nibbles(in), load_broadcast(kMxfp4) + splat(12), put);

@@ -199,10 +199,15 @@ constexpr int kTileSteps = 8;     // of a unit
 constexpr int kStepBytes = 1024;  // of 16 rows or columns
 
 // Integer sums of the panel, and of several columns, begin at this much, less the bias times the sum of the
-// activations: taken as they are for floats, they are kPanelZero plus the sum. |sum| stays below 2^22, as 32
-// * 255 * 127 does.
-constexpr int32_t kPanelStart = 0x4b400000;
-constexpr float kPanelZero = 12582912.0f;  // 1.5 * 2^23
+// activations: taken as they are for floats, they are kPanelZero plus the sum / kPanelSteps, and the scales
+// of the activations make up for that. |sum| stays below 2^22, as 32 * 255 * 127 does. Any finite scale of
+// weights times kPanelZero and what is added to it stays finite but the very largest.
+constexpr int32_t kPanelStart = 0x3fc00000;
+constexpr float kPanelZero = 1.5f;
+constexpr float kPanelSteps = 8388608.0f;  // 2^23
+
+// Activations from here on are multiplied in double: kPanelSteps times their scales would not be finite.
+constexpr float kLargestActivation = 0x1p110f;
 
 // How activations are packed for products that decode in registers.
 struct GemvOrder {
@@ -271,7 +276,7 @@ struct IsaKernels {
   int families_count;
   int panel_rows;                         // rows of a panel tile, 0 in the scalar tier
   int float_rows, float_columns;          // of a float tile
-  bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or an infinity; such blocks become zero
+  bool (*quantize)(const QuantizeArgs&);  // false if x has a NaN or too large a number: its block is zero
   double (*int8_loop)(
       int64_t iterations);  // as many multiply-adds as the core can do; returns operations done
   double (*float_loop)(int64_t iterations);

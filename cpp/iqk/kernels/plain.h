@@ -76,9 +76,9 @@ void plain_product(const PlainArgs& a) {
               product += u.q[i] * x[i];
               sum += x[i];
             }
-            float term = u.scale[t] * static_cast<float>(product);
-            if (F::kMinima) term += u.minimum[t] * static_cast<float>(sum);
-            total += d[t / 2] * term;
+            // Scales first: a large one of weights and a small one of activations keep all sums finite.
+            total += d[t / 2] * u.scale[t] * static_cast<float>(product);
+            if (F::kMinima) total += d[t / 2] * u.minimum[t] * static_cast<float>(sum);
           }
           y[c * a.out_stride] += total;
         }

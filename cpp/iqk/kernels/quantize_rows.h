@@ -19,18 +19,19 @@ IQK_INLINE uint32_t largest_magnitude(const float* x) {
   return largest;
 }
 
-// One block of 32; false if it has a NaN or an infinity, and then it becomes zero. Bytes may alias anything:
-// without
-// __restrict the loop would take one number after the other.
+// One block of 32; false if it has a NaN or a number too large, and then it becomes zero. Bytes may alias
+// anything: without __restrict the loop would take one number after the other.
 IQK_INLINE bool quantize_block(const float* __restrict x, int8_t* __restrict codes, float* scale) {
   const uint32_t largest = largest_magnitude(x);
   const float magnitude = bits_float(largest);
   // Below this, 127 / magnitude overflows: such a block is zero for every purpose.
   constexpr float kTiny = 4e-37f;
-  if (largest >= 0x7f800000 || magnitude < kTiny) {
+  // Written so that a NaN counts as too large.
+  const bool small_enough = magnitude < kLargestActivation;
+  if (!small_enough || magnitude < kTiny) {
     std::memset(codes, 0, 32);
     *scale = 0;
-    return largest < 0x7f800000;
+    return small_enough;
   }
   const float factor = 127.0f / magnitude;
   constexpr float kRound = 12582912.0f;  // 1.5 * 2^23: adding it rounds to an integer, ties to even

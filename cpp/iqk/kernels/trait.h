@@ -10,7 +10,6 @@
 //   kRowScale, row_scale(in)        a float applied once at the end of the row
 //   kLaneScales, lane_scales(s)     the scales of the dword lanes at once, where there is one accumulator
 //   kScalesAndMinima, scales_and_minima(s)    eight of each in one register
-//   kAnyScales           scales may be any floats, not just half floats times small integers
 //   kShift, shifts(s)    one bit per scale group: values of marked groups are larger by kShift than
 //                        code - kOffset
 //   kVectorMinima, minima(s)        floats added to scale * value
@@ -43,8 +42,7 @@ struct VectorDefaults {
   static constexpr int kVectors = 4, kPartMax = 0;
   static constexpr float kOffset = 0, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = false, kRowByRow = false, kLines = false;
-  static constexpr bool kIndexPairs = false, kLaneScales = false, kScalesAndMinima = false,
-                        kAnyScales = false;
+  static constexpr bool kIndexPairs = false, kLaneScales = false, kScalesAndMinima = false;
   static constexpr int accumulator(int) { return 0; }
   IQK_INLINE In open(In in) { return in; }
   template <int R>
@@ -63,7 +61,7 @@ struct Natural : F {
                        kIndexWords = 0, kStreams = 1, kVectors = 4, kPartMax = 0;
   static constexpr float kOffset = kMax / 2, kShift = 0;
   static constexpr bool kRowScale = false, kVectorMinima = F::kMinima, kRowByRow = true, kLines = false,
-                        kLaneScales = false, kScalesAndMinima = false, kAnyScales = true;
+                        kLaneScales = false, kScalesAndMinima = false;
   static constexpr int order(int v, int x) { return 64 * v + x; }
   static constexpr int accumulator(int v) { return v; }
   IQK_INLINE In open(In in) { return in; }
@@ -199,9 +197,8 @@ struct Derived {
   static constexpr int kStartBias = kStarts ? kPanelBias : 0;
   static constexpr float kTermBias = kBias - kStartBias;
   // Sums of several columns that fused kernels begin at kPanelStart: taken for floats they need no
-  // conversion. The scales' multiples by kPanelZero must be exact and finite.
-  static constexpr bool kFloatStarts =
-      kStarts && kFusedColumns == 8 && F::kAccumulators == 1 && !F::kAnyScales;
+  // conversion. The scales' multiples by kPanelZero must be exact.
+  static constexpr bool kFloatStarts = kStarts && kFusedColumns == 8 && F::kAccumulators == 1;
   // Terms that are added per scale group: sum of activations times (minimum - bias * scale + shift * scale).
   static constexpr bool kTerms = kTermBias != 0 || F::kVectorMinima || F::kShift != 0;
   // Shifts that are all there is to add: their sums are multiplied by kShift in the end.
