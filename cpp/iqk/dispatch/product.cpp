@@ -4,6 +4,7 @@
 #include <cstring>
 
 #include "iqk/base/cpu.h"
+#include "iqk/base/denormals.h"
 #include "iqk/base/pool.h"
 
 namespace iqk {
@@ -183,6 +184,7 @@ class Driver {
   // Puts sums[column][stride] to to.sums; returns the stride.
   int64_t multiply_tile(Path path, const Pass& pass, int64_t matrix, int64_t row, int64_t rows,
                         const WorkerMemory& to) {
+    const FlushDenormals flush(w().type->tier != nullptr);  // activations are rounded much coarser
     if (path == Path::kPanel) return multiply_panel(pass, matrix, row, rows, to);
     if (takes_tiles(path)) return multiply_wide_panels(pass, matrix, row, rows, to);
     if (path == Path::kFloatPanel) return multiply_float_panel(pass, matrix, row, rows, to);
@@ -340,7 +342,7 @@ class Driver {
   }
 
   // Rows decoded to float32 and multiplied in double: the scalar tier of float formats, and columns with a
-  // NaN or an infinity, which int8 cannot hold.
+  // NaN, an infinity or a number too large for the scales of int8.
   void multiply_decoded(int64_t group, int worker) {
     const int rows = w().type->interleave;
     const int64_t k = w().k, row = group * rows;
