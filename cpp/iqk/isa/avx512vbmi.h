@@ -200,6 +200,17 @@ IQK_INLINE Floats<N> odd_nibbles(const uint8_t* p) {
   else
     return {scales};
 }
+// The blocks of MXFP4: out of two loads, to the uppermost byte of each dword.
+template <>
+inline __attribute__((always_inline)) Floats<8> strided_powers<17>(const uint8_t* p) {
+  constexpr int last = 7 * 17 + 1 - 64;
+  const auto at = [](int i) { return (17 * i - (i < 4 ? 0 : last)) << 24; };
+  const __m512i from =
+      _mm512_castsi256_si512(_mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
+  const __m512i front = _mm512_maskz_permutexvar_epi8(0x00008888, from, load(p).v);
+  const __m512i all = _mm512_mask_permutexvar_epi8(front, 0x88880000, from, load(p + last).v);
+  return powers(_mm256_srli_epi32(_mm512_castsi512_si256(all), 1));
+}
 template <int Stride, int Shift>
 IQK_INLINE Floats<8> odd_upper_bits(const uint8_t* p) {
   const __m256i x = _mm256_srli_epi32(strided_dwords<Stride>(p), 28);

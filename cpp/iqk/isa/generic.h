@@ -475,7 +475,8 @@ IQK_INLINE Floats<8> lower(Floats<16> x) {
 IQK_INLINE Floats<8> upper(Floats<16> x) {
   return each_float<8>([&](int i) { return x.at[8 + i]; });
 }
-// Two to the (byte - 128), for the bytes at p, p + Stride, ..: the scale of MXFP4.
+// Two to the (byte - 128), for the bytes at p, p + Stride, ..: the scale of MXFP4. The byte behind the last
+// may be read.
 template <int Stride>
 IQK_INLINE Floats<8> strided_powers(const uint8_t* p) {
   return each_float<8>([&](int i) { return std::ldexp(1.0f, p[i * Stride] - 128); });

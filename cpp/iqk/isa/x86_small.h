@@ -106,18 +106,20 @@ template <int Stride>
 IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
   return {_mm256_cvtph_ps(strided_words<Stride>(p))};
 }
+// 2^(e - 128) of e << 23. The exponent field of that is e - 1; below 2 it is subnormal, 2^-127 and 2^-128,
+// and larger than what the field says; from 2 on it is smaller.
+IQK_INLINE Floats<8> powers(__m256i e) {
+  const __m256i normal = _mm256_sub_epi32(e, _mm256_set1_epi32(1 << 23));
+  const __m256i subnormal = _mm256_add_epi32(_mm256_srli_epi32(e, 2), _mm256_set1_epi32(1 << 21));
+  return {_mm256_castsi256_ps(_mm256_max_epi32(normal, subnormal))};
+}
 template <int Stride>
 IQK_INLINE Floats<8> strided_powers(const uint8_t* p) {
-  uint64_t bytes = 0;
   if constexpr (Stride == 1)
-    std::memcpy(&bytes, p, 8);
+    return powers(_mm256_slli_epi32(_mm256_cvtepu8_epi32(small_load8(p).v), 23));
   else
-    for (int i = 0; i < 8; ++i) bytes |= static_cast<uint64_t>(p[i * Stride]) << (8 * i);
-  // The exponent field of 2^(e - 128) is e - 1; below 2 the value is subnormal: 2^-127, 2^-128.
-  const __m256i e = _mm256_cvtepu8_epi32(_mm_cvtsi64_si128(static_cast<int64_t>(bytes)));
-  const __m256i normal = _mm256_slli_epi32(_mm256_sub_epi32(e, _mm256_set1_epi32(1)), 23);
-  const __m256i tiny = _mm256_sllv_epi32(_mm256_set1_epi32(0x00200000), e);
-  return {_mm256_castsi256_ps(_mm256_blendv_epi8(normal, tiny, _mm256_cmpgt_epi32(_mm256_set1_epi32(2), e)))};
+    return powers(
+        _mm256_srli_epi32(_mm256_slli_epi32(_mm256_cvtepu16_epi32(strided_words<Stride>(p)), 24), 1));
 }
 
 }  // namespace IQK_NS
