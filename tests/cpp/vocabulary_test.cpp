@@ -418,6 +418,7 @@ void test_floats(int round) {
   const Input x(round, 64), half(round, 32);
   SAME("load_f32", load_f32(x));
   SAME("load_f16", load_f16(half));
+  SAME("floats_f16", floats_f16(small_load(half), small_load(half + 16)));
   SAME("load_bf16", load_bf16(half));
   SAME("splat_half_and_minus", splat_half_and_minus<2>(half));
   SAME("splat_half_and_minus", splat_half_and_minus<8>(half));

@@ -44,10 +44,7 @@ struct NVFP4 : NVFP4_facts, VectorDefaults {
       const uint64_t nan = (x + 0x0101010101010101) >> 7 & 0x0101010101010101;
       return shl16<7>(zip_lo8(small_of(x & ~(nan * 127), 0), small_splat(0)));
     };
-    uint8_t halves[32];
-    small_store(halves, two(0));
-    small_store(halves + 16, two(2));
-    return load_f16(halves) * fsplat<16>(128);
+    return floats_f16(two(0), two(2)) * fsplat<16>(128);
   }
 };
 

@@ -376,6 +376,7 @@ IQK_INLINE Floats<16> load_f16(const void* p) {
 IQK_INLINE __m256 bf16_to_ps(__m128i x) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(x), 16));
 }
+IQK_INLINE Floats<16> floats_f16(Small x, Small y) { return {_mm256_cvtph_ps(x.v), _mm256_cvtph_ps(y.v)}; }
 IQK_INLINE Floats<16> load_bf16(const void* p) {
   return {bf16_to_ps(small_load(p).v), bf16_to_ps(small_load(static_cast<const uint8_t*>(p) + 16).v)};
 }

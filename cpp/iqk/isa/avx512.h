@@ -258,6 +258,9 @@ IQK_INLINE Floats<8> lower(Floats<16> x) { return {_mm512_castps512_ps256(x.v)};
 IQK_INLINE Floats<8> upper(Floats<16> x) { return {_mm512_extractf32x8_ps(x.v, 1)}; }
 IQK_INLINE Floats<16> load_f32(const void* p) { return {_mm512_loadu_ps(p)}; }
 IQK_INLINE Floats<16> load_f16(const void* p) { return {_mm512_cvtph_ps(load256(p))}; }
+IQK_INLINE Floats<16> floats_f16(Small x, Small y) {
+  return {_mm512_cvtph_ps(_mm256_inserti128_si256(_mm256_castsi128_si256(x.v), y.v, 1))};
+}
 IQK_INLINE Floats<16> load_bf16(const void* p) {
   return {_mm512_castsi512_ps(_mm512_slli_epi32(_mm512_cvtepu16_epi32(load256(p)), 16))};
 }

@@ -492,6 +492,13 @@ IQK_INLINE Floats<16> load_f16(const void* p) {
   std::memcpy(h, p, 32);
   return each_float<16>([&](int i) { return fp16_to_fp32(h[i]); });
 }
+// Eight halves of each.
+IQK_INLINE Floats<16> floats_f16(Small x, Small y) {
+  uint8_t both[32];
+  small_store(both, x);
+  small_store(both + 16, y);
+  return load_f16(both);
+}
 IQK_INLINE Floats<16> load_bf16(const void* p) {
   uint16_t h[16];
   std::memcpy(h, p, 32);

@@ -549,6 +549,9 @@ IQK_INLINE Floats<16> load_f16(const void* p) {
   const uint8_t* q = static_cast<const uint8_t*>(p);
   return join(halves_to_float(vld1q_u8(q)), halves_to_float(vld1q_u8(q + 16)));
 }
+IQK_INLINE Floats<16> floats_f16(Small x, Small y) {
+  return join(halves_to_float(x.v), halves_to_float(y.v));
+}
 IQK_INLINE Floats<8> bf16_to_floats(uint8x16_t x) {
   return {vreinterpretq_f32_u32(vshll_n_u16(vget_low_u16(as_words(x)), 16)),
           vreinterpretq_f32_u32(vshll_high_n_u16(as_words(x), 16))};
