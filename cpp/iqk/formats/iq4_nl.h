@@ -17,6 +17,7 @@ struct IQ4_NL : IQ4_NL_facts, SplitBlocks<18, 2> {
     look_up(kIq4k[0], u.q, 256);
   }
 
+  static constexpr bool kLaneScales = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
     put_nibbles(nibbles(in), signed_codes(load_broadcast(kIq4k[0])), put);

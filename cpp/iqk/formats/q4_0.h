@@ -19,6 +19,7 @@ struct Q4_0 : Q4_0_facts, SplitBlocks<18, 2> {
   }
 
   static constexpr int kMax = 15;
+  static constexpr bool kLaneScales = kWholeFloats;
   static constexpr float kOffset = 8;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {

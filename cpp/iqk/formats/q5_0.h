@@ -18,6 +18,7 @@ struct Q5_0 : Q5_0_facts, SplitBlocks<22, 6> {
   }
 
   static constexpr int kMax = 31;
+  static constexpr bool kLaneScales = kWholeFloats;
   static constexpr float kOffset = 16;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {

@@ -24,6 +24,7 @@ struct Q6_0 : Q6_0_facts, SplitBlocks<26, 10> {
   }
 
   static constexpr int kMax = 63;
+  static constexpr bool kLaneScales = kWholeFloats;
   static constexpr float kOffset = 32;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {

@@ -15,6 +15,7 @@ struct Q8_0 : Q8_0_facts, VectorDefaults {
     }
   }
 
+  static constexpr bool kLaneScales = kWholeFloats;
   static constexpr int order(int v, int x) { return 32 * (x / 16 + x % 16 / 8 * 4) + 8 * v + x % 8; }
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
@@ -27,6 +28,7 @@ struct Q8_0 : Q8_0_facts, VectorDefaults {
     put(Constant<3>{}, signed_codes(second.hi));
   }
   IQK_INLINE Floats<8> scales(In in) { return strided_halves<kBytes>(in.block); }
+  IQK_INLINE Floats<16> lane_scales(In in) { return strided_half_lanes<BlockLanes, kBytes>(in.block); }
 };
 
 }  // namespace IQK_NS

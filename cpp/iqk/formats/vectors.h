@@ -47,6 +47,11 @@ IQK_INLINE void put_nibbles(TwoVectors m, Bytes table, Put put) {
   put(Constant<3>{}, lookup_high(table, m.hi));
 }
 
+// Which block of 32 each dword lane belongs to, where a vector has eight bytes of each.
+struct BlockLanes {
+  static constexpr int at[16] = {0, 0, 4, 4, 1, 1, 5, 5, 2, 2, 6, 6, 3, 3, 7, 7};
+};
+
 // Eight blocks of 32 weights, Stride bytes apart, with split nibbles at offset At: one accumulator.
 template <int Stride, int At>
 struct SplitBlocks : VectorDefaults {
@@ -58,6 +63,7 @@ struct SplitBlocks : VectorDefaults {
     return merge(load_lanes(in.block + At, Stride), load_lanes(in.block + At + 4 * Stride, Stride));
   }
   IQK_INLINE Floats<8> scales(In in) { return strided_halves<Stride>(in.block); }
+  IQK_INLINE Floats<16> lane_scales(In in) { return strided_half_lanes<BlockLanes, Stride>(in.block); }
 };
 
 // The fifth bits of such blocks, 32 bits each at p, p + Stride, ..: bits of weights 8 n .. 8 n + 7 of all

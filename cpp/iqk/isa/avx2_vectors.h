@@ -352,6 +352,10 @@ template <class Map, int N>
 IQK_INLINE Floats<16> spread(Floats<N> x) {
   return {spread8<Map, 0>(x), spread8<Map, 8>(x)};
 }
+template <class Map, int Stride>
+IQK_INLINE Floats<16> strided_half_lanes(const uint8_t* p) {
+  return spread<Map>(strided_halves<Stride>(p));
+}
 template <int N>
 IQK_INLINE Floats<N> floats_i8(Small x) {
   const __m256 lo = _mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(x.v));

@@ -329,6 +329,29 @@ IQK_INLINE __m256i strided_dwords(const uint8_t* p) {
         _mm512_mask_permutexvar_epi32(x, 0xff << 2 * in_first, index, load(p + 7 * Stride - 60).v));
   }
 }
+template <class Map, int Stride>
+IQK_INLINE Floats<16> strided_half_lanes(const uint8_t* p) {
+  static_assert(Stride == 18 || Stride == 22 || Stride == 26 || Stride == 34);
+  // Half b is in dword b of x, out of the first 128 bytes and, behind those, the last 64 or 128.
+  constexpr int in_front = 126 / Stride + 1, end = 7 * Stride + 2,
+                behind = end - in_front * Stride > 64 ? 128 : 64;
+  const auto index = [](int base) IQK_LAMBDA {
+    const auto at = [base](int b) IQK_LAMBDA { return (b * Stride - base) / 4; };
+    return _mm512_castsi256_si512(_mm256_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7)));
+  };
+  __m512i x = _mm512_permutex2var_epi32(load(p).v, index(0), load(p + 64).v);
+  if constexpr (in_front < 8 && behind == 64)
+    x = _mm512_mask_permutexvar_epi32(x, 0xff << in_front & 0xff, index(end - 64), load(p + end - 64).v);
+  else if constexpr (in_front < 8)
+    x = _mm512_mask_blend_epi32(
+        0xff << in_front & 0xff, x,
+        _mm512_permutex2var_epi32(load(p + end - 128).v, index(end - 128), load(p + end - 64).v));
+  // Half b is number 2 b now, or 2 b + 1 where it lies at the odd multiple of two.
+  const auto at = [](int l) IQK_LAMBDA { return 2 * Map::at[l] + Map::at[l] * Stride / 2 % 2; };
+  const __m512i from = _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
+                                         at(10), at(11), at(12), at(13), at(14), at(15));
+  return {_mm512_permutexvar_ps(from, _mm512_cvtph_ps(_mm512_castsi512_si256(x)))};
+}
 template <int Stride>
 IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
   const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 1, 3, 5, 7, 9, 11, 13, 15);

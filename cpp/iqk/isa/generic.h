@@ -463,7 +463,12 @@ IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
     return fp16_to_fp32(h);
   });
 }
-// The same, then the eight behind each.
+// The same by lanes, as `spread` has them.
+template <class Map, int Stride>
+IQK_INLINE Floats<16> strided_half_lanes(const uint8_t* p) {
+  return spread<Map>(strided_halves<Stride>(p));
+}
+// All eight, then the eight behind each.
 template <int Stride>
 IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
   const Floats<8> first = strided_halves<Stride>(p), second = strided_halves<Stride>(p + 2);

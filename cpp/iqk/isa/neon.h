@@ -518,6 +518,10 @@ IQK_INLINE Floats<8> strided_halves(const uint8_t* p) {
   if constexpr (Stride == 2) return halves_to_float(vld1q_u8(p));
   return halves_to_float(two_qwords(four_words<Stride>(p), four_words<Stride>(p + 4 * Stride)));
 }
+template <class Map, int Stride>
+IQK_INLINE Floats<16> strided_half_lanes(const uint8_t* p) {
+  return spread<Map>(strided_halves<Stride>(p));
+}
 template <int Stride>
 IQK_INLINE Floats<16> strided_half_pairs(const uint8_t* p) {
   return join(strided_halves<Stride>(p), strided_halves<Stride>(p + 2));
