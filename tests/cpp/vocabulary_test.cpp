@@ -272,6 +272,8 @@ void test_bytes(int round) {
   SAME("shr32", shr32(load(x), load(y) & splat32(31)));
   SAME("shl32", shl32<4>(load(x)));
   SAME("shl32", shl32<31>(load(x)));
+  SAME("zip_lo128", zip_lo128(load(x), load(y)));
+  SAME("zip_hi128", zip_hi128(load(x), load(y)));
   SAME("even_lanes", even_lanes(load(x), load(y)));
   SAME("odd_lanes", odd_lanes(load(x), load(y)));
   const uint32_t factor = round < 4 ? 0xffffffffu : static_cast<uint32_t>(random_bits());
@@ -669,10 +671,67 @@ void test_grid8_parts(int round) {
       });
 }
 
+template <int R>
+void test_grid_tile_row(int round) {
+  const RandomGrid<uint64_t, 256> bytes_grid;
+  const RandomGrid<uint64_t, 512> words_grid;
+  const RandomGrid<uint64_t, 1024> parts_grid;
+  const RandomGrid<uint32_t, 256> grid4;
+  const Input tile(round, 128), wide(round, 256), high(kRounds - 1 - round, 32), bits(round, 32);
+  uint16_t words[128];
+  for (int i = 0; i < 128; ++i)
+    words[i] = static_cast<uint16_t>(tile[i] | (high[i / 4] >> 2 * (i % 4) & 3) << 8);
+  const auto put_words = [&](uint16_t* to) { std::memcpy(to, words, sizeof words); };
+  uint16_t gen_first[128], isa_first[128];
+  const auto same_words = [&](const auto& grid) {
+    check(all_vectors([&](auto put) {
+            gen::grid8_tile_words<R>(grid, gen_first, gen::load_signs(bits), put);
+          }) == all_vectors([&](auto put) {
+            isa::grid8_tile_words<R>(grid, isa_first, isa::load_signs(bits), put);
+          }));
+  };
+  current = "grid8_tile_words";
+  gen::first_grid8_tile_words(words_grid, wide, gen_first);
+  isa::first_grid8_tile_words(words_grid, wide, isa_first);
+  same_words(words_grid);
+  current = "first_grid8_tile_parts";
+  gen::first_grid8_tile_parts(parts_grid, tile, high, gen_first, put_words);
+  isa::first_grid8_tile_parts(parts_grid, tile, high, isa_first, put_words);
+  same_words(parts_grid);
+  current = "grid8_tile_bytes";
+  gen::first_grid8_tile_bytes(bytes_grid, tile, gen_first);
+  isa::first_grid8_tile_bytes(bytes_grid, tile, isa_first);
+  check(all_vectors([&](auto put) {
+          gen::grid8_tile_bytes<R>(bytes_grid, tile, gen_first, gen::load_signs(bits), put);
+        }) == all_vectors([&](auto put) {
+          isa::grid8_tile_bytes<R>(bytes_grid, tile, isa_first, isa::load_signs(bits), put);
+        }));
+  current = "grid4_tile_bytes";
+  check(all_vectors([&](auto put) { gen::grid4_tile_bytes<R>(grid4, wide, gen::load_signs(bits), put); }) ==
+        all_vectors([&](auto put) { isa::grid4_tile_bytes<R>(grid4, wide, isa::load_signs(bits), put); }));
+  SAME("odd_bits", odd_bits<R, 3>(tile));
+  SAME("odd_bit_lanes", odd_bit_lanes<R, 2>(tile));
+  SAME("odd_row_nibbles", odd_row_nibbles<R, 3>(bits));
+  const auto test_signs = [&](auto v) {
+    constexpr int V = decltype(v)::value;
+    SAME("row_signs", flip_signs<V>(load(tile), row_signs<R>(tile), 128));
+    SAME("recoded_row_signs", flip_signs<V>(load(tile), recoded_row_signs<R>(tile), 128));
+    SAME("recoded_word_row_signs", flip_signs<V>(load(tile), recoded_word_row_signs<R>(wide), 128));
+  };
+  test_signs(iqk::Constant<0>{});
+  test_signs(iqk::Constant<1>{});
+  test_signs(iqk::Constant<2>{});
+  test_signs(iqk::Constant<3>{});
+}
+
 void test_grids(int round) {
   test_grid8_words<256>(round);
   test_grid8_words<512>(round);
   test_grid8_parts(round);
+  test_grid_tile_row<0>(round);
+  test_grid_tile_row<1>(round);
+  test_grid_tile_row<2>(round);
+  test_grid_tile_row<3>(round);
   const RandomGrid<uint64_t, 256> grid8;
   const RandomGrid<uint32_t, 256> grid4;
   const Input index(round, 64), next(kRounds - 1 - round, 64), signs(round, 32);

@@ -19,8 +19,17 @@ struct GridRow {
   Small numbers;
   const uint8_t* bits;
 };
+// The same, read from the tile itself.
+template <int R>
+struct RowInTile {
+  In in;
+};
 template <class Order>
 struct GridTrait : Order {
+  template <int R>
+  IQK_INLINE RowInTile<R> row(In in, Constant<R>) {
+    return {in};
+  }
   template <int R>
   IQK_INLINE GridRow<R> row(const GridGroup& g, Constant<R>) {
     return {g.in, lane<R>(g.numbers), g.bits[R]};
@@ -43,10 +52,8 @@ IQK_INLINE Bytes lowest_bits(Bytes x) { return shr32<24, 24, 24, 24>(mul32(x & s
 // + 4.
 IQK_INLINE void put_bits(Bytes lower, Bytes upper, uint8_t (&to)[4][32]) {
   const Bytes x = transpose_lanes32(lower), y = transpose_lanes32(upper);
-  unroll<4>([&](auto k) IQK_LAMBDA {
-    small_store(to[k], lane<decltype(k)::value>(x));
-    small_store(to[k] + 16, lane<decltype(k)::value>(y));
-  });
+  store(to[0], zip_lo128(x, y));
+  store(to[2], zip_hi128(x, y));
 }
 // The signs of eight weights from the re-coded seven in bits 1-7 of each byte.
 IQK_INLINE Bytes recoded_signs(Bytes x) {

@@ -26,10 +26,8 @@ struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, GridTrait<Gr
 
   static constexpr BytePattern kUpperBytes = byte_pattern([](int, int y) { return y < 8 ? 2 * y + 1 : 128; });
 
-  IQK_INLINE void indices(In in, uint16_t* to) {
-    unroll<4>([&](auto n) IQK_LAMBDA { store(to + 32 * n, load(in.block + 8 + 64 * n) & splat16(511)); });
-  }
-  IQK_INLINE GridGroup open(In in) {
+  IQK_INLINE void indices(In in, uint16_t* to) { first_grid8_tile_words(kIq2xs, in.block + 8, to); }
+  IQK_INLINE GridGroup open_signs_and_scales(In in) {
     GridGroup g;
     g.in = in;
     g.numbers = row_numbers8(in.block + 264);
@@ -41,13 +39,23 @@ struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, GridTrait<Gr
     const Bytes first = lookup(load(p), load(kUpperBytes)), second = lookup(load(p + 64), load(kUpperBytes));
     return recoded_signs(zip_lo64(even_lanes(first, second), odd_lanes(first, second)));
   }
+  IQK_INLINE auto open(In in) {
+    if constexpr (kReadsTiles)
+      return in;
+    else
+      return open_signs_and_scales(in);
+  }
+  template <int R, class Put>
+  IQK_INLINE void codes(const RowInTile<R>& row, Put put) {
+    grid8_tile_words<R>(kIq2xs, row.in.index, recoded_word_row_signs<R>(row.in.block + 8), put);
+  }
   template <int R, class Put>
   IQK_INLINE void codes(const GridRow<R>& row, Put put) {
-    const Signs signs = load_signs(row.bits);
-    unroll<4>([&](auto l) IQK_LAMBDA {
-      const Bytes x = grid8(kIq2xsGrid, [&](auto b) IQK_LAMBDA { return row.in.index[16 * b + 4 * R + l]; });
-      put(l, flip_signs<decltype(l)::value>(x, signs, 2 * kIq2Bias));
-    });
+    grid8_tile_words<R>(kIq2xs, row.in.index, load_signs(row.bits), put);
+  }
+  template <int R>
+  IQK_INLINE Floats<16> scales(const RowInTile<R>& row) {
+    return odd_row_nibbles<R, 3>(row.in.block + 264) * splat_half<16>(row.in.block + 2 * R);
   }
   template <int R>
   IQK_INLINE Floats<16> scales(const GridRow<R>& row) {

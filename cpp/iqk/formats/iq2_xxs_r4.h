@@ -20,17 +20,32 @@ struct IQ2_XXS_R4 : Interleaved<IQ2_XXS_R4, IQ2_XXS, IQ2_XXS_R4_facts>, GridTrai
     }
   }
 
-  static constexpr int kMax = IQ2_XXS::kMax;
+  static constexpr int kMax = IQ2_XXS::kMax, kIndexWords = grid8_index_words(128);
   static constexpr float kOffset = IQ2_XXS::kOffset;
-  IQK_INLINE GridGroup open(In in) { return open_signs_and_scales(in); }
+  IQK_INLINE void indices(In in, uint16_t* to) { first_grid8_tile_bytes(kIq2xxs, in.block + 136, to); }
+  IQK_INLINE auto open(In in) {
+    if constexpr (kReadsTiles)
+      return in;
+    else
+      return open_signs_and_scales(in);
+  }
   template <int R, class Put>
   IQK_INLINE void codes(const GridRow<R>& row, Put put) {
-    const Signs signs = load_signs(row.bits);
-    unroll<4>([&](auto l) IQK_LAMBDA {
-      const Bytes x =
-          grid8(kIq2xxsGrid, [&](auto b) IQK_LAMBDA { return row.in.block[136 + 16 * b + 4 * R + l]; });
-      put(l, flip_signs<decltype(l)::value>(x, signs, 2 * kIq2Bias));
-    });
+    grid8_tile_bytes<R>(kIq2xxs, row.in.block + 136, row.in.index, load_signs(row.bits), put);
+  }
+  template <int R, class Put>
+  IQK_INLINE void codes(const RowInTile<R>& row, Put put) {
+    grid8_tile_bytes<R>(kIq2xxs, row.in.block + 136, row.in.index, recoded_row_signs<R>(row.in.block + 8),
+                        put);
+  }
+  static constexpr bool kLaneScales = kReadsTiles;
+  template <int R>
+  IQK_INLINE Floats<16> lane_scales(const RowInTile<R>& row) {
+    return odd_bit_lanes<R, 3>(row.in.block + 8) * splat_half<16>(row.in.block + 2 * R);
+  }
+  template <int R>
+  IQK_INLINE Floats<8> scales(const RowInTile<R>& row) {
+    return odd_bits<R, 3>(row.in.block + 8) * splat_half<8>(row.in.block + 2 * R);
   }
   template <int R>
   IQK_INLINE Floats<8> scales(const GridRow<R>& row) {

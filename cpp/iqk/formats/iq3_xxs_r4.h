@@ -22,16 +22,28 @@ struct IQ3_XXS_R4 : Interleaved<IQ3_XXS_R4, IQ3_XXS, IQ3_XXS_R4_facts>, GridTrai
 
   static constexpr int kMax = IQ3_XXS::kMax;
   static constexpr float kOffset = IQ3_XXS::kOffset;
-  IQK_INLINE GridGroup open(In in) { return open_signs_and_scales(in); }
+  IQK_INLINE auto open(In in) {
+    if constexpr (kReadsTiles)
+      return in;
+    else
+      return open_signs_and_scales(in);
+  }
   template <int R, class Put>
   IQK_INLINE void codes(const GridRow<R>& row, Put put) {
-    const Signs signs = load_signs(row.bits);
-    unroll<4>([&](auto l) IQK_LAMBDA {
-      const Bytes x = grid4(kIq3xxsGrid, [&](auto i) IQK_LAMBDA {
-        return row.in.block[136 + 32 * (i / 2) + 8 * R + 2 * l + i % 2];
-      });
-      put(l, flip_signs<decltype(l)::value>(x, signs, 2 * kIq3xxsBias));
-    });
+    grid4_tile_bytes<R>(kIq3xxs, row.in.block + 136, load_signs(row.bits), put);
+  }
+  template <int R, class Put>
+  IQK_INLINE void codes(const RowInTile<R>& row, Put put) {
+    grid4_tile_bytes<R>(kIq3xxs, row.in.block + 136, recoded_row_signs<R>(row.in.block + 8), put);
+  }
+  static constexpr bool kLaneScales = kReadsTiles;
+  template <int R>
+  IQK_INLINE Floats<16> lane_scales(const RowInTile<R>& row) {
+    return odd_bit_lanes<R, 2>(row.in.block + 8) * splat_half<16>(row.in.block + 2 * R);
+  }
+  template <int R>
+  IQK_INLINE Floats<8> scales(const RowInTile<R>& row) {
+    return odd_bits<R, 2>(row.in.block + 8) * splat_half<8>(row.in.block + 2 * R);
   }
   template <int R>
   IQK_INLINE Floats<8> scales(const GridRow<R>& row) {

@@ -195,6 +195,12 @@ IQK_INLINE Bytes shr32(Bytes x) {
   const __m256i count = _mm256_setr_epi32(A, B, C, D, A, B, C, D);
   return {_mm256_srlv_epi32(x.a, count), _mm256_srlv_epi32(x.b, count)};
 }
+IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) {
+  return {_mm256_permute2x128_si256(x.a, y.a, 0x20), _mm256_permute2x128_si256(x.a, y.a, 0x31)};
+}
+IQK_INLINE Bytes zip_hi128(Bytes x, Bytes y) {
+  return {_mm256_permute2x128_si256(x.b, y.b, 0x20), _mm256_permute2x128_si256(x.b, y.b, 0x31)};
+}
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) {
   return {_mm256_permute2x128_si256(x.a, x.b, 0x20), _mm256_permute2x128_si256(y.a, y.b, 0x20)};
 }

@@ -144,6 +144,12 @@ IQK_INLINE Bytes shr32(Bytes x) {
   if constexpr (A == B && B == C && C == D) return {_mm512_srli_epi32(x.v, A)};
   return {_mm512_srlv_epi32(x.v, _mm512_setr4_epi32(A, B, C, D))};
 }
+IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) {
+  return {_mm512_permutex2var_epi64(x.v, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), y.v)};
+}
+IQK_INLINE Bytes zip_hi128(Bytes x, Bytes y) {
+  return {_mm512_permutex2var_epi64(x.v, _mm512_setr_epi64(4, 5, 12, 13, 6, 7, 14, 15), y.v)};
+}
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) { return {_mm512_shuffle_i32x4(x.v, y.v, 0x88)}; }
 IQK_INLINE Bytes odd_lanes(Bytes x, Bytes y) { return {_mm512_shuffle_i32x4(x.v, y.v, 0xdd)}; }
 IQK_INLINE Bytes mul32(Bytes x, uint32_t factor) {

@@ -276,3 +276,5 @@ IQK_INLINE void grid4_words(const Grid& grid, const uint16_t* index, const Signs
 }
 
 }  // namespace IQK_NS
+
+#include "iqk/isa/avx512vbmi_tiles.h"

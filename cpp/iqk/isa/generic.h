@@ -225,6 +225,13 @@ IQK_INLINE Bytes shr32(Bytes x) {
   constexpr int kBits[] = {A, B, C, D};
   return each_dword([&](int i) { return dword(x, i) >> kBits[i % 4]; });
 }
+// Lanes of x and y in turn: 0 and 1, or 2 and 3.
+IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) {
+  return each_byte([&](int i) { return (i / 16 % 2 ? y : x).at[i / 32 * 16 + i % 16]; });
+}
+IQK_INLINE Bytes zip_hi128(Bytes x, Bytes y) {
+  return each_byte([&](int i) { return (i / 16 % 2 ? y : x).at[32 + i / 32 * 16 + i % 16]; });
+}
 // Lanes 0, 2 (or 1, 3) of x, then of y.
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) {
   return each_byte([&](int i) { return (i < 32 ? x : y).at[i / 16 % 2 * 32 + i % 16]; });

@@ -76,6 +76,68 @@ IQK_INLINE void grid4_words(const Grid& grid, const uint16_t* index, const Signs
   });
 }
 
+// Tiles of four rows: what sub-block b of row R has, such as four indices of eight weights or eight of four,
+// is number 4 b + R.
+constexpr bool kReadsTiles = false;  // whether signs and scales of a row are better read from the tile
+// First passes over a unit:
+template <class Grid>
+IQK_INLINE void first_grid8_tile_bytes(const Grid&, const uint8_t* /*index*/, uint16_t* /*to*/) {}
+template <class Grid>
+IQK_INLINE void first_grid8_tile_words(const Grid&, const uint8_t* words, uint16_t* to) {
+  unroll<4>([&](auto n) IQK_LAMBDA { store(to + 32 * n, load(words + 64 * n) & splat16(Grid::kCount - 1)); });
+}
+// Eight bits and, for each group four times two in a byte, two more; put_words(to): the same as words.
+template <class Grid, class PutWords>
+IQK_INLINE void first_grid8_tile_parts(const Grid&, const uint8_t* /*low*/, const uint8_t* /*high*/,
+                                       uint16_t* to, PutWords put_words) {
+  put_words(to);
+}
+// A row of the tile, from what the first pass left or from the indices themselves.
+template <int R, class Grid, class Put>
+IQK_INLINE void grid8_tile_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
+  unroll<4>([&](auto v) IQK_LAMBDA {
+    const Bytes x = grid8(grid.entries, [&](auto b) IQK_LAMBDA { return index[16 * b + 4 * R + v]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
+  });
+}
+template <int R, class Grid, class Put>
+IQK_INLINE void grid8_tile_bytes(const Grid& grid, const uint8_t* index, const uint16_t* /*first*/,
+                                 const Signs& signs, Put put) {
+  unroll<4>([&](auto v) IQK_LAMBDA {
+    const Bytes x = grid8(grid.entries, [&](auto b) IQK_LAMBDA { return index[16 * b + 4 * R + v]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
+  });
+}
+template <int R, class Grid, class Put>
+IQK_INLINE void grid4_tile_bytes(const Grid& grid, const uint8_t* index, const Signs& signs, Put put) {
+  unroll<4>([&](auto v) IQK_LAMBDA {
+    const Bytes x =
+        grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[32 * (i / 2) + 8 * R + 2 * v + i % 2]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
+  });
+}
+
+// The signs of a row: four bytes, those from seven re-coded bits, and these in the upper bytes of words.
+template <int R>
+IQK_INLINE Signs row_signs(const uint8_t* p) {
+  uint8_t bits[32];
+  for (int i = 0; i < 32; ++i) bits[i] = p[16 * (i / 4) + 4 * R + i % 4];
+  return load_signs(bits);
+}
+IQK_INLINE uint8_t recoded_byte(uint8_t x) { return static_cast<uint8_t>((x & 254) ^ (x & 254) >> 1); }
+template <int R>
+IQK_INLINE Signs recoded_row_signs(const uint8_t* p) {
+  uint8_t bits[32];
+  for (int i = 0; i < 32; ++i) bits[i] = recoded_byte(p[16 * (i / 4) + 4 * R + i % 4]);
+  return load_signs(bits);
+}
+template <int R>
+IQK_INLINE Signs recoded_word_row_signs(const uint8_t* p) {
+  uint8_t bits[32];
+  for (int i = 0; i < 32; ++i) bits[i] = recoded_byte(p[32 * (i / 4) + 8 * R + i % 4 * 2 + 1]);
+  return load_signs(bits);
+}
+
 // Scales: (2 s + 1) / 2^Shift for N nibbles in turn, the lower one first.
 template <int N, int Shift>
 IQK_INLINE Floats<N> odd_nibbles(const uint8_t* p) {
@@ -103,6 +165,26 @@ IQK_INLINE Floats<16> odd_nibble_lanes(const uint8_t* p) {
 template <int Stride, int Shift>
 IQK_INLINE Floats<16> odd_upper_lanes(const uint8_t* p) {
   return spread<Twice>(odd_upper_bits<Stride, Shift>(p));
+}
+
+// Of a row of a tile: s in the lowest bits of its four bytes of each sub-block, or nibbles in turn in one
+// byte.
+template <int R, int Shift>
+IQK_INLINE Floats<8> odd_bits(const uint8_t* p) {
+  uint8_t nibbles[4] = {};
+  for (int i = 0; i < 32; ++i)
+    nibbles[i / 8] = static_cast<uint8_t>(nibbles[i / 8] | (p[16 * (i / 4) + 4 * R + i % 4] & 1) << i % 8);
+  return odd_nibbles<8, Shift>(nibbles);
+}
+template <int R, int Shift>
+IQK_INLINE Floats<16> odd_bit_lanes(const uint8_t* p) {
+  return spread<Twice>(odd_bits<R, Shift>(p));
+}
+template <int R, int Shift>
+IQK_INLINE Floats<16> odd_row_nibbles(const uint8_t* p) {
+  uint8_t nibbles[8];
+  for (int b = 0; b < 8; ++b) nibbles[b] = p[4 * b + R];
+  return odd_nibbles<16, Shift>(nibbles);
 }
 
 }  // namespace IQK_NS

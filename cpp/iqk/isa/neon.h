@@ -264,6 +264,8 @@ IQK_INLINE Bytes shr32(Bytes x) {
   return {shift_right32<A, B, C, D>(x.a), shift_right32<A, B, C, D>(x.b), shift_right32<A, B, C, D>(x.c),
           shift_right32<A, B, C, D>(x.d)};
 }
+IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) { return {x.a, y.a, x.b, y.b}; }
+IQK_INLINE Bytes zip_hi128(Bytes x, Bytes y) { return {x.c, y.c, x.d, y.d}; }
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) { return {x.a, x.c, y.a, y.c}; }
 IQK_INLINE Bytes odd_lanes(Bytes x, Bytes y) { return {x.b, x.d, y.b, y.d}; }
 IQK_INLINE Bytes mul32(Bytes x, uint32_t factor) {
