@@ -709,12 +709,34 @@ void test_grid_tile_row(int round) {
   current = "grid4_tile_bytes";
   check(all_vectors([&](auto put) { gen::grid4_tile_bytes<R>(grid4, wide, gen::load_signs(bits), put); }) ==
         all_vectors([&](auto put) { isa::grid4_tile_bytes<R>(grid4, wide, isa::load_signs(bits), put); }));
+  // Words in the order that grids.h has where it multiplies, of bytes in that of the tile.
+  const RandomGrid<uint32_t, 512> large;
+  const Input ninth(round, 32), sixteen(round, 16);
+  uint16_t gen_words[256] = {}, isa_words[256] = {};
+  const auto put_grid4_words = [&](uint16_t* to) {
+    for (int i = 0; i < 256; ++i) {
+      const int b = i / 32, row = i / 8 % 4, u = i % 8;
+      to[i] = static_cast<uint16_t>(wide[32 * b + 8 * (u % 4) + 4 * (u / 4) + row] |
+                                    (ninth[4 * b + row] >> u & 1) << 8);
+    }
+  };
+  gen::first_grid4_tile_parts(large, wide, ninth, gen_words, put_grid4_words);
+  isa::first_grid4_tile_parts(large, wide, ninth, isa_words, put_grid4_words);
+  current = "grid4_tile_words";
+  check(all_vectors([&](auto put) {
+          gen::grid4_tile_words<R>(large, gen_words, gen::load_signs(bits), put);
+        }) == all_vectors([&](auto put) {
+          isa::grid4_tile_words<R>(large, isa_words, isa::load_signs(bits), put);
+        }));
+  SAME("odd_listed", odd_listed<R, 0>(sixteen));
+  SAME("odd_listed_lanes", odd_listed_lanes<R, 0>(sixteen));
   SAME("odd_bits", odd_bits<R, 3>(tile));
   SAME("odd_bit_lanes", odd_bit_lanes<R, 2>(tile));
   SAME("odd_row_nibbles", odd_row_nibbles<R, 3>(bits));
   const auto test_signs = [&](auto v) {
     constexpr int V = decltype(v)::value;
     SAME("row_signs", flip_signs<V>(load(tile), row_signs<R>(tile), 128));
+    SAME("bit_row_signs", flip_signs<V>(load(tile), bit_row_signs<R>(tile), 128));
     SAME("recoded_row_signs", flip_signs<V>(load(tile), recoded_row_signs<R>(tile), 128));
     SAME("recoded_word_row_signs", flip_signs<V>(load(tile), recoded_word_row_signs<R>(wide), 128));
   };

@@ -1,12 +1,15 @@
 // IQ3_S_R4: four rows of IQ3_S; signs in a bit tile.
 #pragma once
 
+#include <type_traits>
+
+#include "iqk/formats/grid_tiles.h"
 #include "iqk/formats/iq3_s.h"
-#include "iqk/formats/tiles.h"
 
 namespace IQK_NS {
 
-struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>, PairTileOrder {
+struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>,
+                  std::conditional<kReadsTiles, GroupOrder, PairTileOrder>::type {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
@@ -30,7 +33,7 @@ struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>, PairTileOrder {
 
   // 8 bits and one more; 64 bytes are two sub-blocks, of which a lane has two quads and the same four rows
   // later.
-  IQK_INLINE void indices(In in, uint16_t* to) {
+  IQK_INLINE void put_words(In in, uint16_t* to) {
     unroll<4>([&](auto n) IQK_LAMBDA {
       constexpr int kPair = decltype(n)::value % 2 * 8;
       const Bytes low = load(in.block + 8 + 64 * n), bit = load(kBitOfQuad);
@@ -40,6 +43,10 @@ struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>, PairTileOrder {
       store(to + 64 * n, zip_lo8(low, high));
       store(to + 64 * n + 32, zip_hi8(low, high));
     });
+  }
+  IQK_INLINE void indices(In in, uint16_t* to) {
+    first_grid4_tile_parts(kIq3s, in.block + 8, in.block + 264, to,
+                           [&](uint16_t* words) IQK_LAMBDA { put_words(in, words); });
   }
   static constexpr int at(int b, int u, int row) {
     return 64 * (b / 2) + 32 * (u % 2) + 16 * (b % 2) + 8 * (u % 4 / 2) + 4 * (u / 4) + row;
@@ -56,10 +63,31 @@ struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>, PairTileOrder {
     Small numbers;
     Bytes signs;
   };
-  IQK_INLINE Group open(In in) {
-    const Bytes scales =
-        shr16_halves<0, 4>(load_broadcast(in.block + 424)) & splat(15);  // lanes 0 and 1, 2 and 3 equal
-    return {in, row_numbers(scales), BitRows<4>(in.block + 296)};
+  IQK_INLINE auto open(In in) {
+    if constexpr (kReadsTiles) {
+      return in;
+    } else {
+      const Bytes scales =
+          shr16_halves<0, 4>(load_broadcast(in.block + 424)) & splat(15);  // lanes 0 and 1, 2 and 3 equal
+      return Group{in, row_numbers(scales), BitRows<4>(in.block + 296)};
+    }
+  }
+  template <int R>
+  IQK_INLINE RowInTile<R> row(In in, Constant<R>) {
+    return {in};
+  }
+  template <int R, class Put>
+  IQK_INLINE void codes(const RowInTile<R>& row, Put put) {
+    grid4_tile_words<R>(kIq3s, row.in.index, bit_row_signs<R>(row.in.block + 296), put);
+  }
+  static constexpr bool kLaneScales = kReadsTiles;
+  template <int R>
+  IQK_INLINE Floats<16> lane_scales(const RowInTile<R>& row) {
+    return odd_listed_lanes<R, 0>(row.in.block + 424) * splat_half<16>(row.in.block + 2 * R);
+  }
+  template <int R>
+  IQK_INLINE Floats<8> scales(const RowInTile<R>& row) {
+    return odd_listed<R, 0>(row.in.block + 424) * splat_half<8>(row.in.block + 2 * R);
   }
   template <int R>
   IQK_INLINE Row<R> row(const Group& g, Constant<R> r) {

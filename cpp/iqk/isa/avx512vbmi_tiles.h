@@ -63,6 +63,32 @@ IQK_INLINE void grid8_tile_bytes(const Grid& grid, const uint8_t*, const uint16_
   grid8_words(grid, index + 32 * R, signs, put);
 }
 
+template <int R, class Grid>
+IQK_INLINE void first_grid4_tile_row(const Grid& grid, const uint8_t* low, const uint8_t* high,
+                                     uint16_t* to) {
+  // Of 128 bytes, four sub-blocks each.
+  const auto at = [](int b) { return static_cast<int64_t>(0x1c140c0418100800 + in_each_byte(32 * b + R)); };
+  const __m512i from = _mm512_setr_epi64(at(0), at(1), at(2), at(3), at(0), at(1), at(2), at(3));
+  const __m512i first = _mm512_permutex2var_epi8(load(low).v, from, load(low + 64).v);
+  const __m512i last = _mm512_permutex2var_epi8(load(low + 128).v, from, load(low + 192).v);
+  const auto byte = [](int b) { return static_cast<int64_t>(in_each_byte(4 * b + R)); };
+  const __m512i bytes = _mm512_permutexvar_epi8(
+      _mm512_setr_epi64(byte(0), byte(1), byte(2), byte(3), byte(4), byte(5), byte(6), byte(7)),
+      _mm512_castsi256_si512(load256(high)));
+  const __mmask64 bit8 = _mm512_test_epi8_mask(bytes, _mm512_set1_epi64(static_cast<int64_t>(kEachBit)));
+  const DigitBits bits = digit_bits(entry_planes(grid, _mm512_mask_blend_epi64(0xf0, first, last), bit8, 0));
+  store(to + 64 * R, {bits.pairs});
+  store(to + 64 * R + 32, {bits.highest});
+}
+template <class Grid, class PutWords>
+IQK_INLINE void first_grid4_tile_parts(const Grid& grid, const uint8_t* low, const uint8_t* high,
+                                       uint16_t* to, PutWords) {
+  unroll<4>([&](auto r) IQK_LAMBDA { first_grid4_tile_row<decltype(r)::value>(grid, low, high, to); });
+}
+template <int R, class Grid, class Put>
+IQK_INLINE void grid4_tile_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
+  grid4_words(grid, index + 64 * R, signs, put);
+}
 template <int R, class Grid, class Put>
 IQK_INLINE void grid4_tile_bytes(const Grid& grid, const uint8_t* index, const Signs& signs, Put put) {
   put_grid4(grid, digit_bits(entry_planes(grid, row_qwords<R>(index).v, 0, 0)), signs, put);
@@ -96,6 +122,14 @@ IQK_INLINE Signs recoded_word_row_signs(const uint8_t* p) {
   return {transposed(sign_rows(row_qwords<R>(p).v, 2 * kSignRows + in_each_byte(1)), kRecodedBits)};
 }
 
+template <int R>
+IQK_INLINE Signs bit_row_signs(const uint8_t* p) {
+  // The upper quad's bits to the lower one's places; then each to its vector's, as load_signs has them.
+  constexpr int64_t kPlaces = 0x0400010040101000;
+  const __m512i x = _mm512_srlv_epi32(row_dwords<R>(p), _mm512_set1_epi64(int64_t{1} << 32));
+  return {_mm512_gf2p8affine_epi64_epi8(x, _mm512_set1_epi64(kPlaces), 0)};
+}
+
 template <int R, int Shift>
 IQK_INLINE Floats<16> odd_bit_lanes(const uint8_t* p) {
   // The transposition puts the lowest bit of byte 0 on top.
@@ -104,10 +138,13 @@ IQK_INLINE Floats<16> odd_bit_lanes(const uint8_t* p) {
                                       19 * f, 11 * f, 27 * f, 7 * f, 23 * f, 15 * f, 31 * f);
   return {_mm512_permutexvar_ps(transposed(row_dwords<R>(p), in_each_byte(1)), table)};
 }
+IQK_INLINE Floats<8> every_second(Floats<16> x) {
+  const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0);
+  return {_mm512_castps512_ps256(_mm512_permutexvar_ps(from, x.v))};
+}
 template <int R, int Shift>
 IQK_INLINE Floats<8> odd_bits(const uint8_t* p) {
-  const __m512i from = _mm512_setr_epi32(0, 2, 4, 6, 8, 10, 12, 14, 0, 0, 0, 0, 0, 0, 0, 0);
-  return {_mm512_castps512_ps256(_mm512_permutexvar_ps(from, odd_bit_lanes<R, Shift>(p).v))};
+  return every_second(odd_bit_lanes<R, Shift>(p));
 }
 template <int R, int Shift>
 IQK_INLINE Floats<16> odd_row_nibbles(const uint8_t* p) {
@@ -116,6 +153,19 @@ IQK_INLINE Floats<16> odd_row_nibbles(const uint8_t* p) {
                                          at(10), at(11), at(12), at(13), at(14), at(15));
   const __m512i bytes = permute({_mm512_broadcast_i64x4(load256(p))}, {from}).v;
   return {odd_numbers<Shift>(_mm512_srlv_epi32(bytes, _mm512_set1_epi64(int64_t{4} << 32)))};
+}
+
+template <int R, int Shift>
+IQK_INLINE Floats<16> odd_listed_lanes(const uint8_t* p) {
+  const auto at = [](int l) { return 4 * (l / 2 % 4) + R; };
+  const __m512i from = _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
+                                         at(10), at(11), at(12), at(13), at(14), at(15));
+  const __m512i upper = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(4), 1);
+  return {odd_numbers<Shift>(_mm512_srlv_epi32(permute(load_broadcast(p), {from}).v, upper))};
+}
+template <int R, int Shift>
+IQK_INLINE Floats<8> odd_listed(const uint8_t* p) {
+  return every_second(odd_listed_lanes<R, Shift>(p));
 }
 
 }  // namespace IQK_NS

@@ -92,6 +92,13 @@ IQK_INLINE void first_grid8_tile_parts(const Grid&, const uint8_t* /*low*/, cons
                                        uint16_t* to, PutWords put_words) {
   put_words(to);
 }
+// Of bytes with the row in their lowest bits: entry u of sub-block b has byte 8 (u % 4) + 4 (u / 4) + R of
+// b's 32, and bit u of byte 4 b + R. put_words(to): words in an order of the format's own.
+template <class Grid, class PutWords>
+IQK_INLINE void first_grid4_tile_parts(const Grid&, const uint8_t* /*low*/, const uint8_t* /*high*/,
+                                       uint16_t* to, PutWords put_words) {
+  put_words(to);
+}
 // A row of the tile, from what the first pass left or from the indices themselves.
 template <int R, class Grid, class Put>
 IQK_INLINE void grid8_tile_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
@@ -117,6 +124,16 @@ IQK_INLINE void grid4_tile_bytes(const Grid& grid, const uint8_t* index, const S
   });
 }
 
+// Of words in the order 32 b + 8 R + u.
+template <int R, class Grid, class Put>
+IQK_INLINE void grid4_tile_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
+  unroll<4>([&](auto v) IQK_LAMBDA {
+    const Bytes x =
+        grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[32 * (i / 2) + 8 * R + 2 * v + i % 2]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
+  });
+}
+
 // The signs of a row: four bytes, those from seven re-coded bits, and these in the upper bytes of words.
 template <int R>
 IQK_INLINE Signs row_signs(const uint8_t* p) {
@@ -135,6 +152,17 @@ template <int R>
 IQK_INLINE Signs recoded_word_row_signs(const uint8_t* p) {
   uint8_t bits[32];
   for (int i = 0; i < 32; ++i) bits[i] = recoded_byte(p[32 * (i / 4) + 8 * R + i % 4 * 2 + 1]);
+  return load_signs(bits);
+}
+
+// Bit u of byte j is the sign of weight 4 u + j.
+template <int R>
+IQK_INLINE Signs bit_row_signs(const uint8_t* p) {
+  uint8_t bits[32] = {};
+  for (int i = 0; i < 256; ++i) {
+    const int sign = p[16 * (i / 32) + 4 * R + i % 4] >> i % 32 / 4 & 1;
+    bits[i / 8] = static_cast<uint8_t>(bits[i / 8] | sign << i % 8);
+  }
   return load_signs(bits);
 }
 
@@ -185,6 +213,22 @@ IQK_INLINE Floats<16> odd_row_nibbles(const uint8_t* p) {
   uint8_t nibbles[8];
   for (int b = 0; b < 8; ++b) nibbles[b] = p[4 * b + R];
   return odd_nibbles<16, Shift>(nibbles);
+}
+
+// Or in low nibbles of 16 bytes, those of the last four sub-blocks in the high ones.
+template <int R, int Shift>
+IQK_INLINE Floats<8> odd_listed(const uint8_t* p) {
+  uint8_t nibbles[4];
+  for (int i = 0; i < 4; ++i) {
+    const int first = p[8 * (i % 2) + R] >> 4 * (i / 2) & 15,
+              second = p[8 * (i % 2) + 4 + R] >> 4 * (i / 2) & 15;
+    nibbles[i] = static_cast<uint8_t>(first | second << 4);
+  }
+  return odd_nibbles<8, Shift>(nibbles);
+}
+template <int R, int Shift>
+IQK_INLINE Floats<16> odd_listed_lanes(const uint8_t* p) {
+  return spread<Twice>(odd_listed<R, Shift>(p));
 }
 
 }  // namespace IQK_NS
