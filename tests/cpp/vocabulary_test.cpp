@@ -350,10 +350,25 @@ void test_sum(const float* x) {
   check(std::fabs(isa::sum(isa::fload<N>(x)) - exact) <= magnitude * N * 0x1p-24);
 }
 
+template <int C>
+void test_sums(int round) {
+  const std::vector<float> x = input_floats(round, 16 * C);
+  isa::Floats<16> vectors[C];
+  for (int c = 0; c < C; ++c) vectors[c] = isa::fload<16>(x.data() + 16 * c);
+  float sums[C];
+  isa::store_sums(vectors, sums);
+  for (int c = 0; c < C; ++c) {
+    double exact = 0, magnitude = 0;
+    for (int i = 16 * c; i < 16 * c + 16; ++i) exact += x[i], magnitude += std::fabs(x[i]);
+    current = "store_sums";
+    check(std::fabs(sums[c] - exact) <= magnitude * 16 * 0x1p-24);
+  }
+}
+
 template <int N>
 void test_floats_of(int round) {
   const std::vector<float> a = input_floats(round, N + 1), b = input_floats(round + 1, N + 1),
-                           c = input_floats(round + 2, N + 1);
+                           c = input_floats(round + 2, 17);
   const float *x = a.data() + 1, *y = b.data() + 1, *z = c.data() + 1;
   SAME("fsplat", fsplat<N>(x[0]));
   SAME("fload, fstore", fload<N>(x));
@@ -366,6 +381,7 @@ void test_floats_of(int round) {
     SAME("fma_where", fma_where(fload<N>(x), fload<N>(y), fload<N>(z), bits));
   }
   test_sum<N>(x);
+  SAME("add_lowest", add_lowest(fload<16>(c.data()), fload<N>(x)));
   SAME("spread", spread<Twice>(fload<N>(x)));
   SAME("spread", spread<First>(fload<N>(x)));
   if constexpr (N == 8) {
@@ -419,6 +435,10 @@ void test_strided_pairs(int round) {
 void test_floats(int round) {
   test_floats_of<8>(round);
   test_floats_of<16>(round);
+  test_sums<1>(round);
+  test_sums<2>(round);
+  test_sums<4>(round);
+  test_sums<8>(round);
   const Input x(round, 64), half(round, 32);
   SAME("load_f32", load_f32(x));
   SAME("load_f16", load_f16(half));

@@ -335,6 +335,20 @@ IQK_INLINE Floats<16> fma_where(Floats<16> x, Floats<16> y, Floats<16> z, uint32
   return fma(Floats<16>{where256(bits, x.a), where256(bits >> 8, x.b)}, y, z);
 }
 IQK_INLINE float sum(Floats<16> x) { return sum(Floats<8>{_mm256_add_ps(x.a, x.b)}); }
+template <int C>
+IQK_INLINE void store_sums(const Floats<16> (&x)[C], float* to) {
+  if constexpr (C == 4) {
+    const auto two = [&](int c) IQK_LAMBDA {
+      return _mm256_hadd_ps(_mm256_add_ps(x[c].a, x[c].b), _mm256_add_ps(x[c + 1].a, x[c + 1].b));
+    };
+    const __m256 all = _mm256_hadd_ps(two(0), two(2));
+    _mm_storeu_ps(to, _mm_add_ps(_mm256_castps256_ps128(all), _mm256_extractf128_ps(all, 1)));
+  } else {
+    for (int c = 0; c < C; ++c) to[c] = sum(x[c]);
+  }
+}
+IQK_INLINE Floats<16> add_lowest(Floats<16> x, Floats<8> y) { return {_mm256_add_ps(x.a, y.v), x.b}; }
+IQK_INLINE Floats<16> add_lowest(Floats<16> x, Floats<16> y) { return x + y; }
 
 template <class Map, int From>
 IQK_INLINE __m256 spread8(Floats<8> x) {

@@ -212,6 +212,35 @@ IQK_INLINE Floats<16> fma_where(Floats<16> x, Floats<16> y, Floats<16> z, uint32
 IQK_INLINE float sum(Floats<16> x) {
   return sum(Floats<8>{_mm256_add_ps(_mm512_castps512_ps256(x.v), _mm512_extractf32x8_ps(x.v, 1))});
 }
+template <int C>
+IQK_INLINE void store_sums(const Floats<16> (&x)[C], float* to) {
+  if constexpr (C >= 4) {
+    // Halves of two, then lanes of four are added up.
+    const auto halves = [&](int c) IQK_LAMBDA {
+      return _mm512_add_ps(_mm512_shuffle_f32x4(x[c].v, x[c + 1].v, 0x44),
+                           _mm512_shuffle_f32x4(x[c].v, x[c + 1].v, 0xee));
+    };
+    const auto lanes = [&](int c) IQK_LAMBDA {
+      const __m512 a = halves(c), b = halves(c + 2);
+      return _mm512_add_ps(_mm512_shuffle_f32x4(a, b, 0x88), _mm512_shuffle_f32x4(a, b, 0xdd));
+    };
+    const __m512 a = lanes(0), b = lanes(C - 4);
+    const __m512 both = _mm512_add_ps(_mm512_unpacklo_ps(a, b), _mm512_unpackhi_ps(a, b));
+    const __m512 sums = _mm512_add_ps(both, _mm512_permute_ps(both, 0xee));
+    const __m512i from = _mm512_setr_epi32(0, 4, 8, 12, 1, 5, 9, 13, 0, 0, 0, 0, 0, 0, 0, 0);
+    const __m256 all = _mm512_castps512_ps256(_mm512_permutexvar_ps(from, sums));
+    if constexpr (C == 8)
+      _mm256_storeu_ps(to, all);
+    else
+      _mm_storeu_ps(to, _mm256_castps256_ps128(all));
+  } else {
+    for (int c = 0; c < C; ++c) to[c] = sum(x[c]);
+  }
+}
+IQK_INLINE Floats<16> add_lowest(Floats<16> x, Floats<8> y) {
+  return {_mm512_mask_add_ps(x.v, 0xff, x.v, _mm512_castps256_ps512(y.v))};
+}
+IQK_INLINE Floats<16> add_lowest(Floats<16> x, Floats<16> y) { return x + y; }
 IQK_INLINE __m512 widest(Floats<8> x) { return _mm512_castps256_ps512(x.v); }
 IQK_INLINE __m512 widest(Floats<16> x) { return x.v; }
 template <class Map, int N>

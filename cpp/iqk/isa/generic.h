@@ -424,6 +424,16 @@ IQK_INLINE float sum(Floats<N> x) {
     for (int i = 0; i < n; ++i) s[i] += s[i + n];
   return s[0];
 }
+// The sum of each.
+template <int C>
+IQK_INLINE void store_sums(const Floats<16> (&x)[C], float* to) {
+  for (int c = 0; c < C; ++c) to[c] = sum(x[c]);
+}
+// y is added to the first N.
+template <int N>
+IQK_INLINE Floats<16> add_lowest(Floats<16> x, Floats<N> y) {
+  return each_float<16>([&](int i) { return i < N ? x.at[i] + y.at[i] : x.at[i]; });
+}
 // Dword lane i takes element Map::at[i].
 template <class Map, int N>
 IQK_INLINE Floats<16> spread(Floats<N> x) {

@@ -430,6 +430,17 @@ IQK_INLINE float sum(Floats<8> x) {
   return vpadds_f32(vget_low_f32(s) + vget_high_f32(s));
 }
 IQK_INLINE float sum(Floats<16> x) { return sum(Floats<8>{x.a + x.c, x.b + x.d}); }
+template <int C>
+IQK_INLINE void store_sums(const Floats<16> (&x)[C], float* to) {
+  if constexpr (C == 4) {
+    const auto quarter = [&](int c) IQK_LAMBDA { return (x[c].a + x[c].c) + (x[c].b + x[c].d); };
+    vst1q_f32(to, vpaddq_f32(vpaddq_f32(quarter(0), quarter(1)), vpaddq_f32(quarter(2), quarter(3))));
+  } else {
+    for (int c = 0; c < C; ++c) to[c] = sum(x[c]);
+  }
+}
+IQK_INLINE Floats<16> add_lowest(Floats<16> x, Floats<8> y) { return {x.a + y.a, x.b + y.b, x.c, x.d}; }
+IQK_INLINE Floats<16> add_lowest(Floats<16> x, Floats<16> y) { return x + y; }
 
 template <int I, int N>
 IQK_INLINE float32x4_t quad(Floats<N> x) {

@@ -30,15 +30,21 @@ IQK_INLINE void clear(RowSums<F, C>& sums) {
 template <class F, int C, class Row>
 IQK_INLINE void put_sums(const RowSums<F, C>& sums, const GroupPlace<F>& place, Row r, float* out,
                          ptrdiff_t out_stride) {
+  constexpr int T = RowSums<F, C>::kTermLanes;
   const float scale = F::row_scale(In{place.units, place.header, r, nullptr});
+  Floats<16> all[C];
   unroll<C>([&](auto c) IQK_LAMBDA {
-    float y = sum(sums.lanes[c]);
+    all[c] = sums.lanes[c];
     if constexpr (F::kScalesAndMinima)
-      y += sum(upper(sums.terms[c]));
+      all[c] = add_where(all[c], 0xff00, sums.terms[c]);
+    else if constexpr (Derived<F>::kOnlyShifts)
+      all[c] = add_lowest(all[c], sums.terms[c] * fsplat<T>(F::kShift));
     else if constexpr (Derived<F>::kTerms)
-      y += sum(sums.terms[c]) * (Derived<F>::kOnlyShifts ? F::kShift : 1);
-    out[c * out_stride] = F::kRowScale ? y * scale : y;
+      all[c] = add_lowest(all[c], sums.terms[c]);
   });
+  float y[C];
+  store_sums(all, y);
+  for (int c = 0; c < C; ++c) out[c * out_stride] = F::kRowScale ? y[c] * scale : y[c];
 }
 
 // Adds one unit of a row. `act`: C packed activation units (Derived::kActUnit bytes each).
