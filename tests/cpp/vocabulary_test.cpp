@@ -272,6 +272,9 @@ void test_bytes(int round) {
   SAME("shr32", shr32(load(x), load(y) & splat32(31)));
   SAME("shl32", shl32<4>(load(x)));
   SAME("shl32", shl32<31>(load(x)));
+  const Input words(round, 128);
+  current = "lowest_word_bits";
+  check(gen::lowest_word_bits(words) == isa::lowest_word_bits(words));
   SAME("zip_lo128", zip_lo128(load(x), load(y)));
   SAME("zip_hi128", zip_hi128(load(x), load(y)));
   SAME("even_lanes", even_lanes(load(x), load(y)));

@@ -39,19 +39,11 @@ struct IQ4_KSS : IQ4_KSS_facts, NearOrder {
     const TwoVectors m = merge(unscramble(load_halves(p, p + 64)), unscramble(load_halves(p + 32, p + 96)));
     put_nibbles(m, signed_codes(load_broadcast(kIq4k[0])), put);
   }
-  // The heads of the eight groups: bit 0 of each of their eight words.
-  IQK_INLINE uint64_t heads(In in) {
-    const auto four = [&](int at) IQK_LAMBDA {
-      return (read<uint64_t>(in.block + at) & 0x0001000100010001) * 0x1000200040008000 >> 60;
-    };
-    uint64_t x = 0;
-    unroll<8>([&](auto b) IQK_LAMBDA { x |= (four(16 * b) | four(16 * b + 8) << 4) << (8 * b); });
-    return x;
-  }
+  // The heads of the eight groups are bit 0 of each of their eight words.
   IQK_INLINE Floats<8> scales(In in) {
-    return floats_i8<8>((small_of(heads(in), 0) & small_splat(254)) - small_splat(127));
+    return floats_i8<8>((small_of(lowest_word_bits(in.block), 0) & small_splat(254)) - small_splat(127));
   }
-  IQK_INLINE uint32_t shifts(In in) { return bit_of_bytes(heads(in), 0); }
+  IQK_INLINE uint32_t shifts(In in) { return bit_of_bytes(lowest_word_bits(in.block), 0); }
 };
 
 }  // namespace IQK_NS

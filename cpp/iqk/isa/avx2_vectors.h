@@ -195,6 +195,14 @@ IQK_INLINE Bytes shr32(Bytes x) {
   const __m256i count = _mm256_setr_epi32(A, B, C, D, A, B, C, D);
   return {_mm256_srlv_epi32(x.a, count), _mm256_srlv_epi32(x.b, count)};
 }
+IQK_INLINE uint64_t lowest_word_bits(const uint8_t* p) {
+  const auto mask = [](const uint8_t* q) IQK_LAMBDA {
+    const Bytes x = shl16<15>(load(q));  // words become bytes, by signed saturation
+    const __m256i bytes = _mm256_permute4x64_epi64(_mm256_packs_epi16(x.a, x.b), 0xd8);
+    return static_cast<uint32_t>(_mm256_movemask_epi8(bytes));
+  };
+  return mask(p) | static_cast<uint64_t>(mask(p + 64)) << 32;
+}
 IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) {
   return {_mm256_permute2x128_si256(x.a, y.a, 0x20), _mm256_permute2x128_si256(x.a, y.a, 0x31)};
 }

@@ -144,6 +144,10 @@ IQK_INLINE Bytes shr32(Bytes x) {
   if constexpr (A == B && B == C && C == D) return {_mm512_srli_epi32(x.v, A)};
   return {_mm512_srlv_epi32(x.v, _mm512_setr4_epi32(A, B, C, D))};
 }
+IQK_INLINE uint64_t lowest_word_bits(const uint8_t* p) {
+  const auto mask = [](const uint8_t* q) IQK_LAMBDA { return _mm512_movepi16_mask(shl16<15>(load(q)).v); };
+  return mask(p) | static_cast<uint64_t>(mask(p + 64)) << 32;
+}
 IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) {
   return {_mm512_permutex2var_epi64(x.v, _mm512_setr_epi64(0, 1, 8, 9, 2, 3, 10, 11), y.v)};
 }

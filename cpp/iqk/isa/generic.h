@@ -225,6 +225,12 @@ IQK_INLINE Bytes shr32(Bytes x) {
   constexpr int kBits[] = {A, B, C, D};
   return each_dword([&](int i) { return dword(x, i) >> kBits[i % 4]; });
 }
+// Bit 0 of 64 words.
+IQK_INLINE uint64_t lowest_word_bits(const uint8_t* p) {
+  uint64_t bits = 0;
+  for (int i = 0; i < 64; ++i) bits |= static_cast<uint64_t>(p[2 * i] & 1) << i;
+  return bits;
+}
 // Lanes of x and y in turn: 0 and 1, or 2 and 3.
 IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) {
   return each_byte([&](int i) { return (i / 16 % 2 ? y : x).at[i / 32 * 16 + i % 16]; });

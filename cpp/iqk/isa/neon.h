@@ -264,6 +264,17 @@ IQK_INLINE Bytes shr32(Bytes x) {
   return {shift_right32<A, B, C, D>(x.a), shift_right32<A, B, C, D>(x.b), shift_right32<A, B, C, D>(x.c),
           shift_right32<A, B, C, D>(x.d)};
 }
+IQK_INLINE uint64_t lowest_word_bits(const uint8_t* p) {
+  // The lower bytes of the words; of eight, bit n of byte n, then all added up.
+  const uint8x16_t place = vreinterpretq_u8_u64(vdupq_n_u64(0x8040201008040201));
+  const auto bytes = [&](const uint8_t* q) IQK_LAMBDA {
+    const uint8x16x2_t x = vld2q_u8(q);
+    return vandq_u8(vtstq_u8(x.val[0], vdupq_n_u8(1)), place);
+  };
+  const uint8x16_t x = vpaddq_u8(bytes(p), bytes(p + 32)), y = vpaddq_u8(bytes(p + 64), bytes(p + 96));
+  const uint8x16_t all = vpaddq_u8(x, y);
+  return vgetq_lane_u64(vreinterpretq_u64_u8(vpaddq_u8(all, all)), 0);
+}
 IQK_INLINE Bytes zip_lo128(Bytes x, Bytes y) { return {x.a, y.a, x.b, y.b}; }
 IQK_INLINE Bytes zip_hi128(Bytes x, Bytes y) { return {x.c, y.c, x.d, y.d}; }
 IQK_INLINE Bytes even_lanes(Bytes x, Bytes y) { return {x.a, x.c, y.a, y.c}; }
