@@ -777,6 +777,9 @@ void test_grids(int round) {
   test_grid_tile_row<1>(round);
   test_grid_tile_row<2>(round);
   test_grid_tile_row<3>(round);
+  const Input blocks22(round, 7 * 22 + 4), blocks24(round, 7 * 24 + 4);
+  SAME("transposed_block_bits", transposed_block_bits<22>(blocks22) & splat(0xf0));
+  SAME("transposed_block_bits", transposed_block_bits<24>(blocks24) & splat(0xf0));
   const RandomGrid<uint64_t, 256> grid8;
   const RandomGrid<uint32_t, 256> grid4;
   const Input index(round, 64), next(kRounds - 1 - round, 64), signs(round, 32);

@@ -22,12 +22,7 @@ struct Q5_0 : Q5_0_facts, SplitBlocks<22, 6> {
   static constexpr float kOffset = 16;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const TwoVectors m = nibbles(in);
-    const FifthBits high = load_fifth_bits<22>(in.block + 2);
-    put(Constant<0>{}, (m.lo & splat(15)) | expand_bits(high.at[0], 16));
-    put(Constant<1>{}, (shr16<4>(m.lo) & splat(15)) | expand_bits(high.at[2], 16));
-    put(Constant<2>{}, (m.hi & splat(15)) | expand_bits(high.at[1], 16));
-    put(Constant<3>{}, (shr16<4>(m.hi) & splat(15)) | expand_bits(high.at[3], 16));
+    put_fifth_bits<kBytes>(in.block + 2, nibbles(in), put);
   }
 };
 

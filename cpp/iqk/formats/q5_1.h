@@ -23,12 +23,7 @@ struct Q5_1 : Q5_1_facts, SplitBlocks<24, 8> {
   static constexpr bool kVectorMinima = true, kScalesAndMinima = kWholeFloats;
   template <class Put>
   IQK_INLINE void codes(In in, Put put) {
-    const TwoVectors m = nibbles(in);
-    const FifthBits high = load_fifth_bits<24>(in.block + 4);
-    put(Constant<0>{}, (m.lo & splat(15)) | expand_bits(high.at[0], 16));
-    put(Constant<1>{}, (shr16<4>(m.lo) & splat(15)) | expand_bits(high.at[2], 16));
-    put(Constant<2>{}, (m.hi & splat(15)) | expand_bits(high.at[1], 16));
-    put(Constant<3>{}, (shr16<4>(m.hi) & splat(15)) | expand_bits(high.at[3], 16));
+    put_fifth_bits<kBytes>(in.block + 4, nibbles(in), put);
   }
   IQK_INLINE Floats<16> scales_and_minima(In in) { return strided_half_pairs<24>(in.block); }
   IQK_INLINE Floats<8> minima(In in) { return strided_halves<24>(in.block + 2); }

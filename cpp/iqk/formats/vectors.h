@@ -83,6 +83,28 @@ IQK_INLINE FifthBits load_fifth_bits(const uint8_t* p) {
   return {{low64(first), low64(upper_half(first)), low64(second), low64(upper_half(second))}};
 }
 
+// The codes of such blocks.
+template <int Stride, class Put>
+IQK_INLINE void put_fifth_bits(const uint8_t* p, TwoVectors m, Put put) {
+  const auto low = [&](auto v) IQK_LAMBDA {
+    const Bytes x = v < 2 ? m.lo : m.hi;
+    return (v % 2 ? shr16<4>(x) : x) & splat(15);
+  };
+  if constexpr (kTransposesBits) {
+    const Bytes high = transposed_block_bits<Stride>(p);
+    put(Constant<0>{}, low(Constant<0>{}) | (high & splat(16)));
+    put(Constant<1>{}, low(Constant<1>{}) | (shr16<2>(high) & splat(16)));
+    put(Constant<2>{}, low(Constant<2>{}) | (shr16<1>(high) & splat(16)));
+    put(Constant<3>{}, low(Constant<3>{}) | (shr16<3>(high) & splat(16)));
+  } else {
+    const FifthBits high = load_fifth_bits<Stride>(p);
+    put(Constant<0>{}, low(Constant<0>{}) | expand_bits(high.at[0], 16));
+    put(Constant<1>{}, low(Constant<1>{}) | expand_bits(high.at[2], 16));
+    put(Constant<2>{}, low(Constant<2>{}) | expand_bits(high.at[1], 16));
+    put(Constant<3>{}, low(Constant<3>{}) | expand_bits(high.at[3], 16));
+  }
+}
+
 // Nibbles of 256 weights in 128 bytes.
 IQK_INLINE TwoVectors merge_nibbles(const uint8_t* p) {
   return merge(load_halves(p, p + 64), load_halves(p + 32, p + 96));

@@ -36,6 +36,23 @@ constexpr uint64_t kEachBit = 0x8040201008040201, kSevenAndParity = 0x7f40201008
 IQK_INLINE __m512i transposed(__m512i x, uint64_t bits) {
   return _mm512_gf2p8affine_epi64_epi8(_mm512_set1_epi64(static_cast<int64_t>(bits)), x, 0);
 }
+// 32 bits of each of eight blocks, see grids.h.
+constexpr bool kTransposesBits = true;
+template <int Stride>
+IQK_INLINE Bytes transposed_block_bits(const uint8_t* p) {
+  constexpr int end = 7 * Stride + 4;
+  static_assert(5 * Stride + 4 <= 128 && 6 * Stride >= end - 64, "six blocks in front, two behind");
+  const auto at = [](int qword) {
+    const int block = qword / 2 + qword % 2 * 4;
+    const uint64_t last_first = 0x0001020300010203;  // the first byte becomes the uppermost bit
+    return static_cast<int64_t>(last_first + in_each_byte(block * Stride - (block < 6 ? 0 : end - 64)));
+  };
+  const __m512i from = _mm512_setr_epi64(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7));
+  const __m512i x = _mm512_permutex2var_epi8(load(p).v, from, load(p + 64).v);
+  const __mmask64 behind = 0xff00ff0000000000;
+  const __m512i rows = _mm512_mask_permutexvar_epi8(x, behind, from, load(p + end - 64).v);
+  return {transposed(rows, kEachBit)};
+}
 // x where the mask is set, else y. GCC would make the mask anew each time, by a shuffle.
 IQK_INLINE __m512i select(uint64_t mask, __m512i x, __m512i y) {
   const Bytes m = held({_mm512_set1_epi64(static_cast<int64_t>(mask))});

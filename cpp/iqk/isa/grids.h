@@ -76,6 +76,19 @@ IQK_INLINE void grid4_words(const Grid& grid, const uint16_t* index, const Signs
   });
 }
 
+// 32 bits of each of eight blocks, Stride bytes apart. The first four blocks have the even qwords, the others
+// the odd ones: bits 8 n + i of a block become bits 4 + n of byte i of its qword. Bits 0-3 mean nothing.
+constexpr bool kTransposesBits = false;  // whether that is fast
+template <int Stride>
+IQK_INLINE Bytes transposed_block_bits(const uint8_t* p) {
+  uint8_t x[64] = {};
+  for (int i = 0; i < 256; ++i) {
+    const int block = i / 32, to = 8 * (block % 4 * 2 + block / 4) + i % 8, n = i % 32 / 8;
+    x[to] = static_cast<uint8_t>(x[to] | (p[block * Stride + n] >> i % 8 & 1) << (4 + n));
+  }
+  return load(x);
+}
+
 // Tiles of four rows: what sub-block b of row R has, such as four indices of eight weights or eight of four,
 // is number 4 b + R.
 constexpr bool kReadsTiles = false;  // whether signs and scales of a row are better read from the tile
