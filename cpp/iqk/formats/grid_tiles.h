@@ -61,7 +61,16 @@ IQK_INLINE Bytes recoded_signs(Bytes x) {
   return g ^ shr16<1>(g);
 }
 
-// IQ2_XXS_R4 and IQ3_XXS_R4: at 8, bits of the scales and re-coded signs.
+// IQ2_XXS_R4 and IQ3_XXS_R4: a dword of four sign fields and a scale becomes four bytes of re-coded signs
+// with a bit of the scale each.
+template <class Mover>
+IQK_INLINE void move_signs_and_scale(Mover m, int dword, int to) {
+  for (int l = 0; l < 4; ++l) {
+    m.bits(dword + 3, 4 + l, to + l, 0, 1);
+    m.signs(dword + 7 * l / 8, 7 * l % 8, to + l);
+  }
+}
+// The same at 8, decoded.
 IQK_INLINE GridGroup open_signs_and_scales(In in) {
   const Bytes lower = load(in.block + 8), upper = load(in.block + 72);
   GridGroup g;

@@ -11,12 +11,8 @@ struct IQ2_XXS_R4 : Interleaved<IQ2_XXS_R4, IQ2_XXS, IQ2_XXS_R4_facts>, GridTrai
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
     for (int b = 0; b < 8; ++b) {
-      const int word = 6 + 8 * b, to = 8 + 16 * b + 4 * row;
-      for (int l = 0; l < 4; ++l) {
-        m.bits(word + 3, 4 + l, to + l, 0, 1);
-        m.signs(word + 7 * l / 8, 7 * l % 8, to + l);
-      }
-      m.quad({2 + 8 * b, 0}, {to + 128, 0}, 8);
+      move_signs_and_scale(m, 6 + 8 * b, 8 + 16 * b + 4 * row);
+      m.quad({2 + 8 * b, 0}, {136 + 16 * b + 4 * row, 0}, 8);
     }
   }
 
