@@ -39,6 +39,12 @@ struct Bytes {
   __m512i v;
 };
 IQK_INLINE __m256i load256(const void* p) { return _mm256_loadu_si256(static_cast<const __m256i*>(p)); }
+// Dword i is at(i).
+template <class At>
+IQK_INLINE __m512i dwords_at(At at) {
+  return _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9), at(10),
+                           at(11), at(12), at(13), at(14), at(15));
+}
 IQK_INLINE Bytes load(const void* p) { return {_mm512_loadu_si512(p)}; }
 IQK_INLINE Bytes held(Bytes x) {
   asm("" : "+v"(x.v));
@@ -249,9 +255,7 @@ IQK_INLINE __m512 widest(Floats<8> x) { return _mm512_castps256_ps512(x.v); }
 IQK_INLINE __m512 widest(Floats<16> x) { return x.v; }
 template <class Map, int N>
 IQK_INLINE Floats<16> spread(Floats<N> x) {
-  constexpr auto& at = Map::at;
-  const __m512i from = _mm512_setr_epi32(at[0], at[1], at[2], at[3], at[4], at[5], at[6], at[7], at[8], at[9],
-                                         at[10], at[11], at[12], at[13], at[14], at[15]);
+  const __m512i from = dwords_at([](int i) IQK_LAMBDA { return Map::at[i]; });
   return {_mm512_permutexvar_ps(from, widest(x))};
 }
 template <int N>
@@ -387,8 +391,7 @@ IQK_INLINE Floats<16> strided_half_lanes(const uint8_t* p) {
         _mm512_permutex2var_epi32(load(p + end - 128).v, index(end - 128), load(p + end - 64).v));
   // Half b is number 2 b now, or 2 b + 1 where it lies at the odd multiple of two.
   const auto at = [](int l) IQK_LAMBDA { return 2 * Map::at[l] + Map::at[l] * Stride / 2 % 2; };
-  const __m512i from = _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
-                                         at(10), at(11), at(12), at(13), at(14), at(15));
+  const __m512i from = dwords_at(at);
   return {_mm512_permutexvar_ps(from, _mm512_cvtph_ps(_mm512_castsi512_si256(x)))};
 }
 template <int Stride>

@@ -31,8 +31,7 @@ IQK_INLINE void first_grid8_tile_parts(const Grid& grid, const uint8_t* low, con
                                        uint16_t* to, PutWords) {
   // Byte 4 b + R to the four bytes of dword b of lane R, which have two of its bits each.
   const auto at = [](int i) { return static_cast<int>(in_each_byte(i % 4 * 4 + i / 4)); };
-  const __m512i from = _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
-                                         at(10), at(11), at(12), at(13), at(14), at(15));
+  const __m512i from = dwords_at(at);
   const auto planes = [&](int n) IQK_LAMBDA {
     const __m512i bits = _mm512_shuffle_epi8(load_broadcast(high + 16 * n).v, from);
     return entry_planes(grid, lane_per_row(low + 64 * n), _mm512_test_epi8_mask(bits, splat32(0x40100401).v),
@@ -94,12 +93,11 @@ IQK_INLINE void grid4_tile_bytes(const Grid& grid, const uint8_t* index, const S
   put_grid4(grid, digit_bits(entry_planes(grid, row_qwords<R>(index).v, 0, 0)), signs, put);
 }
 
-// The same of 128 bytes of dwords, each twice.
+// Dwords 4 b + R of 128 bytes, in order of b, each twice.
 template <int R>
 IQK_INLINE __m512i row_dwords(const uint8_t* p) {
   const auto at = [](int l) { return 4 * (l / 2) + R; };
-  const __m512i from = _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
-                                         at(10), at(11), at(12), at(13), at(14), at(15));
+  const __m512i from = dwords_at(at);
   return _mm512_permutex2var_epi32(load(p).v, from, load(p + 64).v);
 }
 // The rows of a matrix of signs: bytes `rows` of each qword.
@@ -149,8 +147,7 @@ IQK_INLINE Floats<8> odd_bits(const uint8_t* p) {
 template <int R, int Shift>
 IQK_INLINE Floats<16> odd_row_nibbles(const uint8_t* p) {
   const auto at = [](int l) { return 4 * (l / 2) + R; };
-  const __m512i from = _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
-                                         at(10), at(11), at(12), at(13), at(14), at(15));
+  const __m512i from = dwords_at(at);
   const __m512i bytes = permute({_mm512_broadcast_i64x4(load256(p))}, {from}).v;
   return {odd_numbers<Shift>(_mm512_srlv_epi32(bytes, _mm512_set1_epi64(int64_t{4} << 32)))};
 }
@@ -158,8 +155,7 @@ IQK_INLINE Floats<16> odd_row_nibbles(const uint8_t* p) {
 template <int R, int Shift>
 IQK_INLINE Floats<16> odd_listed_lanes(const uint8_t* p) {
   const auto at = [](int l) { return 4 * (l / 2 % 4) + R; };
-  const __m512i from = _mm512_setr_epi32(at(0), at(1), at(2), at(3), at(4), at(5), at(6), at(7), at(8), at(9),
-                                         at(10), at(11), at(12), at(13), at(14), at(15));
+  const __m512i from = dwords_at(at);
   const __m512i upper = _mm512_inserti64x4(_mm512_setzero_si512(), _mm256_set1_epi32(4), 1);
   return {odd_numbers<Shift>(_mm512_srlv_epi32(permute(load_broadcast(p), {from}).v, upper))};
 }

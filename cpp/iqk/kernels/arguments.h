@@ -200,8 +200,8 @@ constexpr int kStepBytes = 1024;  // of 16 rows or columns
 
 // Integer sums of the panel, and of several columns, begin at this much, less the bias times the sum of the
 // activations: taken as they are for floats, they are kPanelZero plus the sum / kPanelSteps, and the scales
-// of the activations make up for that. |sum| stays below 2^22, as 32 * 255 * 127 does. Any finite scale of
-// weights times kPanelZero and what is added to it stays finite but the very largest.
+// of the activations make up for that. |sum| stays below 2^22, as 32 * 255 * 127 does. Scales of weights up
+// to 2^127 times kPanelZero are finite.
 constexpr int32_t kPanelStart = 0x3fc00000;
 constexpr float kPanelZero = 1.5f;
 constexpr float kPanelSteps = 8388608.0f;  // 2^23
