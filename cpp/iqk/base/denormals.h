@@ -2,21 +2,18 @@
 // zeros have the smallest scale there is in some types, and that is one.
 #pragma once
 
-#if defined(__x86_64__)
-#include <immintrin.h>
-#endif
-
 namespace iqk {
 
 class FlushDenormals {
  public:
 #if defined(__x86_64__)
-  explicit FlushDenormals(bool flush) : saved_(_mm_getcsr()) {
-    if (flush) _mm_setcsr(saved_ | _MM_FLUSH_ZERO_ON | _MM_DENORMALS_ZERO_ON);
+  explicit FlushDenormals(bool flush) : saved_(__builtin_ia32_stmxcsr()) {
+    if (flush) __builtin_ia32_ldmxcsr(saved_ | kResults | kOperands);
   }
-  ~FlushDenormals() { _mm_setcsr(saved_); }
+  ~FlushDenormals() { __builtin_ia32_ldmxcsr(saved_); }
 
  private:
+  static constexpr unsigned kResults = 0x8000, kOperands = 0x0040;  // bits of MXCSR: FTZ and DAZ
   unsigned saved_;
 #else
   explicit FlushDenormals(bool) {}

@@ -36,6 +36,17 @@ struct GridTrait : Order {
   }
 };
 
+// Of types with signs: Self::group(in) is all rows of a unit, where those are not better read from the tile.
+template <class Self, class Order>
+struct SignedGridTrait : GridTrait<Order> {
+  IQK_INLINE auto open(In in) {
+    if constexpr (kReadsTiles)
+      return in;
+    else
+      return Self::group(in);
+  }
+};
+
 // One byte per sub-block: byte 0 of dword k of lane b in `lower` is that of sub-block b of row k, in `upper`
 // of b + 4.
 IQK_INLINE Bytes paired_numbers(Bytes lower, Bytes upper) {
@@ -71,7 +82,7 @@ IQK_INLINE void move_signs_and_scale(Mover m, int dword, int to) {
   }
 }
 // The same at 8, decoded.
-IQK_INLINE GridGroup open_signs_and_scales(In in) {
+IQK_INLINE GridGroup signs_and_scales(In in) {
   const Bytes lower = load(in.block + 8), upper = load(in.block + 72);
   GridGroup g;
   g.in = in;

@@ -6,7 +6,7 @@
 
 namespace IQK_NS {
 
-struct IQ2_S_R4 : Interleaved<IQ2_S_R4, IQ2_S, IQ2_S_R4_facts>, GridTrait<GroupOrder16> {
+struct IQ2_S_R4 : Interleaved<IQ2_S_R4, IQ2_S, IQ2_S_R4_facts>, SignedGridTrait<IQ2_S_R4, GroupOrder16> {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
@@ -41,18 +41,12 @@ struct IQ2_S_R4 : Interleaved<IQ2_S_R4, IQ2_S, IQ2_S_R4_facts>, GridTrait<GroupO
     first_grid8_tile_parts(kIq2s, in.block + 8, in.block + 136, to,
                            [&](uint16_t* words) IQK_LAMBDA { put_words(in, words); });
   }
-  IQK_INLINE GridGroup open_signs_and_scales(In in) {
+  IQK_INLINE GridGroup group(In in) {
     GridGroup g;
     g.in = in;
     g.numbers = row_numbers8(in.block + 296);
     put_bits(load(in.block + 168), load(in.block + 232), g.bits);
     return g;
-  }
-  IQK_INLINE auto open(In in) {
-    if constexpr (kReadsTiles)
-      return in;
-    else
-      return open_signs_and_scales(in);
   }
   template <int R, class Put>
   IQK_INLINE void codes(const RowInTile<R>& row, Put put) {

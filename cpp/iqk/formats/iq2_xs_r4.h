@@ -6,7 +6,7 @@
 
 namespace IQK_NS {
 
-struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, GridTrait<GroupOrder16> {
+struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, SignedGridTrait<IQ2_XS_R4, GroupOrder16> {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
@@ -27,7 +27,7 @@ struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, GridTrait<Gr
   static constexpr BytePattern kUpperBytes = byte_pattern([](int, int y) { return y < 8 ? 2 * y + 1 : 128; });
 
   IQK_INLINE void indices(In in, uint16_t* to) { first_grid8_tile_words(kIq2xs, in.block + 8, to); }
-  IQK_INLINE GridGroup open_signs_and_scales(In in) {
+  IQK_INLINE GridGroup group(In in) {
     GridGroup g;
     g.in = in;
     g.numbers = row_numbers8(in.block + 264);
@@ -38,12 +38,6 @@ struct IQ2_XS_R4 : Interleaved<IQ2_XS_R4, IQ2_XS, IQ2_XS_R4_facts>, GridTrait<Gr
   IQK_INLINE Bytes four_signs(const uint8_t* p) {
     const Bytes first = lookup(load(p), load(kUpperBytes)), second = lookup(load(p + 64), load(kUpperBytes));
     return recoded_signs(zip_lo64(even_lanes(first, second), odd_lanes(first, second)));
-  }
-  IQK_INLINE auto open(In in) {
-    if constexpr (kReadsTiles)
-      return in;
-    else
-      return open_signs_and_scales(in);
   }
   template <int R, class Put>
   IQK_INLINE void codes(const RowInTile<R>& row, Put put) {

@@ -6,7 +6,8 @@
 
 namespace IQK_NS {
 
-struct IQ2_XXS_R4 : Interleaved<IQ2_XXS_R4, IQ2_XXS, IQ2_XXS_R4_facts>, GridTrait<GroupOrder> {
+struct IQ2_XXS_R4 : Interleaved<IQ2_XXS_R4, IQ2_XXS, IQ2_XXS_R4_facts>,
+                    SignedGridTrait<IQ2_XXS_R4, GroupOrder> {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
@@ -19,12 +20,7 @@ struct IQ2_XXS_R4 : Interleaved<IQ2_XXS_R4, IQ2_XXS, IQ2_XXS_R4_facts>, GridTrai
   static constexpr int kMax = IQ2_XXS::kMax, kIndexWords = grid8_index_words(128);
   static constexpr float kOffset = IQ2_XXS::kOffset;
   IQK_INLINE void indices(In in, uint16_t* to) { first_grid8_tile_bytes(kIq2xxs, in.block + 136, to); }
-  IQK_INLINE auto open(In in) {
-    if constexpr (kReadsTiles)
-      return in;
-    else
-      return open_signs_and_scales(in);
-  }
+  IQK_INLINE GridGroup group(In in) { return signs_and_scales(in); }
   template <int R, class Put>
   IQK_INLINE void codes(const GridRow<R>& row, Put put) {
     grid8_tile_bytes<R>(kIq2xxs, row.in.block + 136, row.in.index, load_signs(row.bits), put);

@@ -9,7 +9,7 @@
 namespace IQK_NS {
 
 struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>,
-                  std::conditional<kReadsTiles, GroupOrder, PairTileOrder>::type {
+                  SignedGridTrait<IQ3_S_R4, std::conditional<kReadsTiles, GroupOrder, PairTileOrder>::type> {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
@@ -63,18 +63,10 @@ struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>,
     Small numbers;
     Bytes signs;
   };
-  IQK_INLINE auto open(In in) {
-    if constexpr (kReadsTiles) {
-      return in;
-    } else {
-      const Bytes scales =
-          shr16_halves<0, 4>(load_broadcast(in.block + 424)) & splat(15);  // lanes 0 and 1, 2 and 3 equal
-      return Group{in, row_numbers(scales), BitRows<4>(in.block + 296)};
-    }
-  }
-  template <int R>
-  IQK_INLINE RowInTile<R> row(In in, Constant<R>) {
-    return {in};
+  IQK_INLINE Group group(In in) {
+    const Bytes scales =
+        shr16_halves<0, 4>(load_broadcast(in.block + 424)) & splat(15);  // lanes 0 and 1, 2 and 3 equal
+    return {in, row_numbers(scales), BitRows<4>(in.block + 296)};
   }
   template <int R, class Put>
   IQK_INLINE void codes(const RowInTile<R>& row, Put put) {
@@ -89,6 +81,7 @@ struct IQ3_S_R4 : Interleaved<IQ3_S_R4, IQ3_S, IQ3_S_R4_facts>,
   IQK_INLINE Floats<8> scales(const RowInTile<R>& row) {
     return odd_listed<R, 0>(row.in.block + 424) * splat_half<8>(row.in.block + 2 * R);
   }
+  using SignedGridTrait::row;
   template <int R>
   IQK_INLINE Row<R> row(const Group& g, Constant<R> r) {
     return {g.in, lane<R>(g.numbers), g.signs.row(r)};

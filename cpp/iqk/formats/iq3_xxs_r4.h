@@ -6,7 +6,8 @@
 
 namespace IQK_NS {
 
-struct IQ3_XXS_R4 : Interleaved<IQ3_XXS_R4, IQ3_XXS, IQ3_XXS_R4_facts>, GridTrait<GroupOrder> {
+struct IQ3_XXS_R4 : Interleaved<IQ3_XXS_R4, IQ3_XXS, IQ3_XXS_R4_facts>,
+                    SignedGridTrait<IQ3_XXS_R4, GroupOrder> {
   template <class Mover>
   static void map(Mover m, int row) {
     m.bytes(0, 2 * row, 2);
@@ -18,12 +19,7 @@ struct IQ3_XXS_R4 : Interleaved<IQ3_XXS_R4, IQ3_XXS, IQ3_XXS_R4_facts>, GridTrai
 
   static constexpr int kMax = IQ3_XXS::kMax;
   static constexpr float kOffset = IQ3_XXS::kOffset;
-  IQK_INLINE auto open(In in) {
-    if constexpr (kReadsTiles)
-      return in;
-    else
-      return open_signs_and_scales(in);
-  }
+  IQK_INLINE GridGroup group(In in) { return signs_and_scales(in); }
   template <int R, class Put>
   IQK_INLINE void codes(const GridRow<R>& row, Put put) {
     grid4_tile_bytes<R>(kIq3xxs, row.in.block + 136, load_signs(row.bits), put);

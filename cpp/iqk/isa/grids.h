@@ -39,31 +39,39 @@ IQK_INLINE void first_grid4_parts(const Grid&, const uint8_t* low, const uint8_t
 template <class Grid>
 IQK_INLINE void first_grid8_bytes(const Grid&, const uint8_t*, const uint8_t*, uint16_t*) {}
 
+// The four vectors. A sub-block of 32 weights has four indices, of eight weights each, or eight, of four;
+// those of the next lie Apart behind them.
+template <int Apart, class Grid, class Index, class Put>
+IQK_INLINE void put_grid8(const Grid& grid, const Index* index, const Signs& signs, Put put) {
+  unroll<4>([&](auto v) IQK_LAMBDA {
+    const Bytes x = grid8(grid.entries, [&](auto c) IQK_LAMBDA { return index[Apart * c + v]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
+  });
+}
+template <int Apart, class Grid, class Index, class Put>
+IQK_INLINE void put_grid4(const Grid& grid, const Index* index, const Signs& signs, Put put) {
+  unroll<4>([&](auto v) IQK_LAMBDA {
+    const Bytes x =
+        grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[Apart * (i / 2) + 2 * v + i % 2]; });
+    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
+  });
+}
+
 // What the first pass left of the groups in order.
 template <class Grid, class Put>
 IQK_INLINE void grid8_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
-  unroll<4>([&](auto v) IQK_LAMBDA {
-    const Bytes x = grid8(grid.entries, [&](auto c) IQK_LAMBDA { return index[4 * c + v]; });
-    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
-  });
+  put_grid8<4>(grid, index, signs, put);
 }
 // Indices in the first four of each eight bytes; all 64 may be read.
 template <class Grid, class Put>
 IQK_INLINE void grid8_bytes(const Grid& grid, const uint8_t* index, const uint16_t* /*first*/,
                             const Signs& signs, Put put) {
-  unroll<4>([&](auto v) IQK_LAMBDA {
-    const Bytes x = grid8(grid.entries, [&](auto c) IQK_LAMBDA { return index[8 * c + v]; });
-    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
-  });
+  put_grid8<8>(grid, index, signs, put);
 }
 // Two entries of four weights make a group. Indices in order.
 template <class Grid, class Put>
 IQK_INLINE void grid4_bytes(const Grid& grid, const uint8_t* index, const Signs& signs, Put put) {
-  unroll<4>([&](auto v) IQK_LAMBDA {
-    const Bytes x =
-        grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[8 * (i / 2) + 2 * v + i % 2]; });
-    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
-  });
+  put_grid4<8>(grid, index, signs, put);
 }
 // What the first pass left.
 template <class Grid, class Put>
@@ -92,21 +100,6 @@ IQK_INLINE Bytes transposed_block_bits(const uint8_t* p) {
 // Tiles of four rows: what sub-block b of row R has, such as four indices of eight weights or eight of four,
 // is number 4 b + R.
 constexpr bool kReadsTiles = false;  // whether signs and scales of a row are better read from the tile
-template <int R, class Grid, class Index, class Put>
-IQK_INLINE void put_grid8_row(const Grid& grid, const Index* index, const Signs& signs, Put put) {
-  unroll<4>([&](auto v) IQK_LAMBDA {
-    const Bytes x = grid8(grid.entries, [&](auto b) IQK_LAMBDA { return index[16 * b + 4 * R + v]; });
-    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
-  });
-}
-template <int R, class Grid, class Index, class Put>
-IQK_INLINE void put_grid4_row(const Grid& grid, const Index* index, const Signs& signs, Put put) {
-  unroll<4>([&](auto v) IQK_LAMBDA {
-    const Bytes x =
-        grid4(grid.entries, [&](auto i) IQK_LAMBDA { return index[32 * (i / 2) + 8 * R + 2 * v + i % 2]; });
-    put(v, flip_signs<decltype(v)::value>(x, signs, 2 * Grid::kBias));
-  });
-}
 // First passes over a unit:
 template <class Grid>
 IQK_INLINE void first_grid8_tile_bytes(const Grid&, const uint8_t* /*index*/, uint16_t* /*to*/) {}
@@ -130,21 +123,21 @@ IQK_INLINE void first_grid4_tile_parts(const Grid&, const uint8_t* /*low*/, cons
 // A row of the tile, from what the first pass left or from the indices themselves.
 template <int R, class Grid, class Put>
 IQK_INLINE void grid8_tile_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
-  put_grid8_row<R>(grid, index, signs, put);
+  put_grid8<16>(grid, index + 4 * R, signs, put);
 }
 template <int R, class Grid, class Put>
 IQK_INLINE void grid8_tile_bytes(const Grid& grid, const uint8_t* index, const uint16_t* /*first*/,
                                  const Signs& signs, Put put) {
-  put_grid8_row<R>(grid, index, signs, put);
+  put_grid8<16>(grid, index + 4 * R, signs, put);
 }
 // Entry u of sub-block b has number 32 b + 8 R + u.
 template <int R, class Grid, class Put>
 IQK_INLINE void grid4_tile_words(const Grid& grid, const uint16_t* index, const Signs& signs, Put put) {
-  put_grid4_row<R>(grid, index, signs, put);
+  put_grid4<32>(grid, index + 8 * R, signs, put);
 }
 template <int R, class Grid, class Put>
 IQK_INLINE void grid4_tile_bytes(const Grid& grid, const uint8_t* index, const Signs& signs, Put put) {
-  put_grid4_row<R>(grid, index, signs, put);
+  put_grid4<32>(grid, index + 8 * R, signs, put);
 }
 
 // The signs of a row: four bytes, those from seven re-coded bits, and these in the upper bytes of words.
